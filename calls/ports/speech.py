@@ -1,0 +1,120 @@
+"""What a cascade is made of: speech to text, language model, text to speech."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from calls.domain.events import Direction
+from calls.domain.items import Item, Mark
+from calls.ports.tools import ToolSpec
+
+
+class Transcriber(Protocol):
+    """One utterance on its way to text."""
+
+    async def feed(self, pcm: bytes) -> None:
+        """Take the next audio, `audio.CALLER`; never waits for the provider."""
+        ...
+
+    async def finish(self) -> str:
+        """The utterance is complete: its text, stripped; empty if nothing was understood.
+
+        Raises:
+            ProviderError: stage STT.
+        """
+        ...
+
+    def partials(self) -> AsyncIterator[str]:
+        """All of the utterance so far, each time it changes; ends with `finish`."""
+        ...
+
+
+class SpeechToText(Protocol):
+    name: str
+
+    def utterance(
+        self, *, language: str, context: str = ""
+    ) -> AbstractAsyncContextManager[Transcriber]:
+        """Begin an utterance. Leaving the context frees everything at once, finished or not.
+
+        Args:
+            language: BCP 47 tag.
+            context: the agent's last words; helps some recognisers.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallRequested:
+    tool_call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Directed:
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Metadata for the answer; must survive JSON."""
+
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+Answer = TextDelta | ToolCallRequested | Directed | Noted
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a language model is asked.
+
+    `items` are oldest first; an agent's item holds what was heard, tool items hold call and
+    result. `tools` is empty when no further tool call is wanted.
+    """
+
+    system_prompt: str
+    items: Sequence[Item]
+    tools: Sequence[ToolSpec]
+    language: str
+
+
+class LanguageModel(Protocol):
+    name: str
+
+    def answer(self, prompt: Prompt) -> AbstractAsyncContextManager[AsyncIterator[Answer]]:
+        """Stream an answer. Leaving the context frees the connection at once.
+
+        Raises (on entry or while iterating):
+            ProviderError: stage LLM; TRUNCATED when the stream ends early.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenAudio:
+    """Audio of a text, `audio.AGENT`; mark times count from the start of the text's audio."""
+
+    pcm: bytes
+    marks: tuple[Mark, ...] = ()
+
+
+class TextToSpeech(Protocol):
+    name: str
+
+    def speak(
+        self, text: str, *, language: str, voice: str, speed: float
+    ) -> AbstractAsyncContextManager[AsyncIterator[SpokenAudio]]:
+        """Stream the audio of one sentence or clause. Leaving the context stops it at once.
+
+        Raises (on entry or while iterating):
+            ProviderError: stage TTS.
+        """
+        ...
