@@ -1,0 +1,13 @@
+"""What the server runs: HTTP to Django, WebSockets to the calls."""
+
+import os
+
+from channels.routing import ProtocolTypeRouter
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voiceapp.settings")
+http = get_asgi_application()
+
+from voiceapp.sockets import websockets  # noqa: E402 - needs the app registry
+
+application = ProtocolTypeRouter({"http": http, "websocket": websockets()})

@@ -1,0 +1,129 @@
+"""The one reader of environment variables: typed, and all that is wrong is said at once."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from django.core.exceptions import ImproperlyConfigured
+from environ import FileAwareEnv
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What the environment decides.
+
+    Attributes:
+        var_dir: database, recordings, journal, collected static files and secrets live below it.
+        local: only this machine can reach the server. Secure cookies, HTTPS and a secret key of
+            one's own are not insisted on.
+        secret_key: empty when the environment names none.
+        database: Django's database settings; empty for SQLite below `var_dir`.
+        redis_url: empty when there is no Redis: the channel layer is then in memory.
+    """
+
+    var_dir: Path
+    static_root: Path
+    debug: bool
+    local: bool
+    secret_key: str
+    secret_key_fallbacks: tuple[str, ...]
+    allowed_hosts: tuple[str, ...]
+    csrf_trusted_origins: tuple[str, ...]
+    allowed_origins: tuple[str, ...]
+    allow_missing_origin: bool
+    ssl_redirect: bool
+    trust_proxy: bool
+    database: Mapping[str, Any]
+    redis_url: str
+    log_level: str
+
+
+class _Reader:
+    """Reads one variable after the other and keeps what went wrong."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._env = FileAwareEnv()
+        self._env.ENVIRON = variables
+        self.errors: list[str] = []
+
+    def text(self, name: str, default: str = "") -> str:
+        return self._read(name, default, lambda: str(self._env.str(name, default=default)))
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        return self._read(name, default, lambda: _flag(self._env.str(name, default=""), default))
+
+    def words(self, name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
+        listed = self.text(name, ",".join(default)).split(",")
+        return tuple(word.strip() for word in listed if word.strip())
+
+    def folder(self, name: str, default: Path) -> Path:
+        return Path(self.text(name, str(default))).expanduser().resolve()
+
+    def database(self, name: str) -> Mapping[str, Any]:
+        return self._read(name, {}, lambda: dict(self._env.db(name)) if self.text(name) else {})
+
+    def _read(self, name: str, default: T, read: Callable[[], T]) -> T:
+        try:
+            return read()
+        except (ValueError, OSError, ImproperlyConfigured) as error:
+            self.errors.append(f"{name}: {error}")
+            return default
+
+
+def _flag(text: str, default: bool) -> bool:
+    known = {"": default} | dict.fromkeys(("1", "true", "yes", "on"), True)
+    known |= dict.fromkeys(("0", "false", "no", "off"), False)
+    if text.strip().lower() not in known:
+        raise ValueError("say true or false")
+    return known[text.strip().lower()]
+
+
+def read(variables: Mapping[str, str] | None = None) -> Environment:
+    """Read the environment, and the file `.env` beside `manage.py` for what it does not name.
+
+    Args:
+        variables: instead of the process's own, for tests.
+
+    Raises:
+        ImproperlyConfigured: something cannot be understood; the message has a line for each.
+    """
+    if variables is None:
+        FileAwareEnv.read_env(os.environ.get("ENV_FILE", BASE_DIR / ".env"))
+        variables = os.environ
+    reader = _Reader(variables)
+    found = _environment(reader)
+    if not found.local and not found.secret_key:
+        reader.errors.append("SECRET_KEY: needed because ALLOWED_HOSTS names a public host")
+    if reader.errors:
+        raise ImproperlyConfigured("\n".join(["Environment variables:", *reader.errors]))
+    return found
+
+
+def _environment(reader: _Reader) -> Environment:
+    allowed_hosts = reader.words("ALLOWED_HOSTS", LOOPBACK_HOSTS)
+    local = reader.flag("LOCAL", default=set(allowed_hosts) <= set(LOOPBACK_HOSTS))
+    var_dir = reader.folder("VAR_DIR", BASE_DIR / "var")
+    return Environment(
+        var_dir=var_dir,
+        static_root=reader.folder("STATIC_ROOT", var_dir / "static"),
+        debug=reader.flag("DEBUG", default=False),
+        local=local,
+        secret_key=reader.text("SECRET_KEY"),
+        secret_key_fallbacks=reader.words("SECRET_KEY_FALLBACKS"),
+        allowed_hosts=allowed_hosts,
+        csrf_trusted_origins=reader.words("CSRF_TRUSTED_ORIGINS"),
+        allowed_origins=reader.words("ALLOWED_ORIGINS"),
+        allow_missing_origin=reader.flag("ALLOW_MISSING_ORIGIN", default=local),
+        ssl_redirect=reader.flag("SECURE_SSL_REDIRECT", default=not local),
+        trust_proxy=reader.flag("TRUST_PROXY", default=False),
+        database=reader.database("DATABASE_URL"),
+        redis_url=reader.text("REDIS_URL"),
+        log_level=reader.text("LOG_LEVEL", "INFO").upper(),
+    )
