@@ -1,0 +1,39 @@
+"""The summary of a finished conversation, as the store sees it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from calls.domain.items import Item
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryDraft:
+    """What a conversation came to.
+
+    `language` is the BCP 47 tag of the summary's own words; `outcome` is one short phrase.
+    """
+
+    title: str
+    summary: str
+    key_points: tuple[str, ...]
+    next_steps: tuple[str, ...]
+    outcome: str
+    language: str
+
+
+class Summarizer(Protocol):
+    name: str
+    """Stands on the record beside the summary, and says whether a model or a rule wrote it."""
+
+    async def summarize(self, items: Sequence[Item], *, language: str) -> SummaryDraft:
+        """Sum up the items, oldest first; no items give a summary that says so.
+
+        Args:
+            language: BCP 47 tag that the summary should be in; a summarizer that cannot write it
+                says in `SummaryDraft.language` what it wrote instead.
+
+        Raises:
+            ProviderError: stage LLM. `retryable` says whether it is worth trying again.
+        """
+        ...
