@@ -1,1 +1,55 @@
-"""What every test stands on."""
+"""What every test stands on: the machine's abilities, a place of its own, chance under control."""
+
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from django.conf import settings
+from hypothesis import settings as hypothesis_settings
+
+from tests import needs
+
+_PLAIN_STATIC_FILES = "django.contrib.staticfiles.storage.StaticFilesStorage"
+
+hypothesis_settings.register_profile("dev", max_examples=50, deadline=timedelta(seconds=2))
+hypothesis_settings.register_profile("ci", max_examples=500, deadline=None)
+hypothesis_settings.load_profile("ci" if needs.INSISTS else "dev")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep whatever the tests write out of the installation they run in."""
+    place = TemporaryDirectory(prefix="voiceapp-tests-", ignore_cleanup_errors=True)
+    config.add_cleanup(place.cleanup)
+    var_dir = Path(place.name)
+    settings.VAR_DIR = var_dir
+    settings.CALLS = settings.CALLS | {
+        "RECORDINGS_DIR": var_dir / "recordings",
+        "JOURNAL_DIR": var_dir / "journal",
+    }
+    # Hashed names exist only after `collectstatic`; the tests of the server collect for themselves.
+    settings.STORAGES = settings.STORAGES | {"staticfiles": {"BACKEND": _PLAIN_STATIC_FILES}}
+    # A file, because threads that share a database in memory lock each other out.
+    settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = str(var_dir / "test.sqlite3")
+
+
+def pytest_report_header() -> list[str]:
+    """Say at the top what this machine lacks."""
+    lacking = [remedy for name in needs.NEEDS if (remedy := needs.missing(name))]
+    return [f"missing: {remedy}" for remedy in lacking]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test that the machine cannot run; where nothing may be missing, fail it."""
+    for name in needs.NEEDS:
+        remedy = needs.missing(name) if item.get_closest_marker(name) else None
+        if remedy and needs.INSISTS:
+            pytest.fail(remedy, pytrace=False)
+        if remedy:
+            pytest.skip(remedy)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Where Chromium is; for tests marked `browser`."""
+    return needs.chromium_path() or pytest.fail("mark the test: browser", pytrace=False)

@@ -11,6 +11,24 @@ from environ import FileAwareEnv
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+NAMES = (
+    "ALLOWED_HOSTS",
+    "ALLOWED_ORIGINS",
+    "ALLOW_MISSING_ORIGIN",
+    "CSRF_TRUSTED_ORIGINS",
+    "DATABASE_URL",
+    "DEBUG",
+    "LOCAL",
+    "LOG_LEVEL",
+    "REDIS_URL",
+    "SECRET_KEY",
+    "SECRET_KEY_FALLBACKS",
+    "SECURE_SSL_REDIRECT",
+    "STATIC_ROOT",
+    "TRUST_PROXY",
+    "VAR_DIR",
+)
+"""Every variable that is read; each may also be given as the name of a file in `<name>_FILE`."""
 
 T = TypeVar("T")
 
@@ -54,10 +72,11 @@ class _Reader:
         self.errors: list[str] = []
 
     def text(self, name: str, default: str = "") -> str:
+        assert name in NAMES, name
         return self._read(name, default, lambda: str(self._env.str(name, default=default)))
 
     def flag(self, name: str, *, default: bool) -> bool:
-        return self._read(name, default, lambda: _flag(self._env.str(name, default=""), default))
+        return self._read(name, default, lambda: _flag(self.text(name), default))
 
     def words(self, name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
         listed = self.text(name, ",".join(default)).split(",")

@@ -13,9 +13,7 @@ class PermissionsPolicy(MiddlewareMixin):
     """
 
     def process_response(
-        self,
-        request: HttpRequest,
-        response: HttpResponseBase,  # noqa: ARG002 - the signature is Django's
+        self, _request: HttpRequest, response: HttpResponseBase
     ) -> HttpResponseBase:
         """Add the header to what the view answered."""
         response.headers.setdefault("Permissions-Policy", settings.PERMISSIONS_POLICY)

@@ -1,0 +1,89 @@
+"""What a test may need of the machine, and how a machine gets it."""
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from urllib.parse import urlsplit
+
+POSTGRES_URL = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/15")
+INSISTS = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+"""Whether a test fails, instead of being skipped, when the machine lacks what it needs."""
+
+_CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_CONNECT_TIMEOUT_S = 2
+_OURS = ("DJANGO_SETTINGS_MODULE", "CI", "PYTEST_CURRENT_TEST")
+
+
+def machine_environment(**changes: str) -> dict[str, str]:
+    """The environment for a program that a test starts: the machine's, without this project's."""
+    from voiceapp.environment import NAMES
+
+    ours = {*NAMES, *(f"{name}_FILE" for name in NAMES), *_OURS}
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
+    return kept | {"ENV_FILE": os.devnull} | changes
+
+
+def chromium_path() -> str | None:
+    """The system's Chromium; the variable CHROMIUM names another."""
+    named = os.environ.get("CHROMIUM")
+    return named or next(filter(None, map(shutil.which, _CHROMIUM_NAMES)), None)
+
+
+def _postgres() -> bool:
+    import psycopg
+
+    try:
+        psycopg.connect(POSTGRES_URL, connect_timeout=_CONNECT_TIMEOUT_S).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _redis() -> bool:
+    address = urlsplit(REDIS_URL)
+    host, port = address.hostname or "127.0.0.1", address.port or 6379
+    try:
+        with socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_S) as connection:
+            connection.sendall(b"PING\r\n")
+            return bool(connection.recv(1))
+    except OSError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something that not every machine has."""
+
+    present: Callable[[], bool]
+    remedy: str
+
+
+NEEDS: Mapping[str, Need] = {
+    "browser": Need(
+        lambda: chromium_path() is not None,
+        "Chromium is not here: apt install chromium, or name one in CHROMIUM",
+    ),
+    "postgres": Need(
+        _postgres,
+        "PostgreSQL is not here: start one and name it in TEST_POSTGRES_URL",
+    ),
+    "redis": Need(
+        _redis,
+        "Redis is not here: start one on 127.0.0.1:6379, or name it in TEST_REDIS_URL",
+    ),
+    "node": Need(
+        lambda: shutil.which("node") is not None,
+        "Node.js is not here: apt install nodejs npm",
+    ),
+}
+
+
+@cache
+def missing(name: str) -> str | None:
+    """How to get what the marker `name` stands for; nothing when it is here."""
+    need = NEEDS[name]
+    return None if need.present() else need.remedy
