@@ -163,6 +163,13 @@ class CancelResponse(Effect):
     heard_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class ResetVoice(Effect):
+    """The conversation was replaced; None keeps the system prompt."""
+
+    system_prompt: str | None
+
+
 # Tools
 
 
@@ -178,10 +185,9 @@ class RunTool(Effect):
 
 @dataclass(frozen=True, slots=True)
 class StoreItem(Effect):
-    """Write or overwrite the item; `ItemStored` with this revision follows."""
+    """Write or overwrite the item; `ItemStored` with its revision follows."""
 
     item: Item
-    revision: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,3 +67,5 @@ class Item:
     arguments: str = ""
     """Of a tool call: JSON as the model wrote it. Its result is `text`."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    revision: int = 0
+    """Counts the changes of this item; a record never goes back to a lower one."""

@@ -1,0 +1,107 @@
+"""The client's comings and goings, and the end of a call."""
+
+from calls.domain import effects as do
+from calls.domain import events as ev
+from calls.domain import responses, timers, turns
+from calls.domain.conversation import change_item
+from calls.domain.draft import Draft
+from calls.domain.errors import EndReason
+from calls.domain.items import ItemStatus
+from calls.domain.state import Caller, Link
+
+LIVE = (Link.ATTACHED, Link.DETACHED)
+
+
+def on_call_started(draft: Draft, _event: ev.CallStarted) -> None:
+    if draft.state.link is not Link.NEW:
+        return
+    policy = draft.state.policy
+    draft.set(link=Link.ATTACHED)
+    if policy.max_call_ms:
+        draft.do(do.StartTimer(timers.MAX_CALL, draft.at_ms + policy.max_call_ms))
+    if policy.first_message:
+        responses.speak(draft, policy.first_message)
+    elif policy.generate_first:
+        responses.create(draft)
+
+
+def on_attached(draft: Draft, _event: ev.ClientAttached) -> None:
+    """A client came back, or another one took its place: show it all there is."""
+    state = draft.state
+    if state.link not in LIVE:
+        return
+    draft.set(link=Link.ATTACHED)
+    draft.do(do.CancelTimer(timers.RESUME))
+    draft.do(*(do.SendItem(i) for i in state.items if i.item_id not in state.unstored))
+    if (now := state.response) is not None:
+        said = now.segments
+        draft.do(*(do.SendResponseText(now.response_id, s.text, s.start_ms) for s in said))
+    draft.do(do.ReleaseAudio())
+    if state.caller is Caller.PAUSED:
+        due_ms = draft.at_ms + state.policy.endpoint_silence_ms
+        draft.do(do.StartTimer(timers.ENDPOINT, due_ms))
+
+
+def on_detached(draft: Draft, _event: ev.ClientDetached) -> None:
+    if draft.state.link is Link.ENDING:
+        draft.do(do.HoldAudio())
+        return
+    if draft.state.link is not Link.ATTACHED:
+        return
+    draft.set(link=Link.DETACHED)
+    draft.do(
+        do.HoldAudio(),
+        do.CancelTimer(timers.ENDPOINT),
+        do.StartTimer(timers.RESUME, draft.at_ms + draft.state.policy.resume_ms),
+    )
+
+
+def on_hung_up(draft: Draft, _event: ev.HungUp) -> None:
+    end(draft, EndReason.CALLER_HUNG_UP)
+
+
+def on_end_asked(draft: Draft, event: ev.EndAsked) -> None:
+    end(draft, event.reason)
+
+
+def say_goodbye(draft: Draft, text: str, reason: EndReason) -> None:
+    """End with words, whoever is speaking; without them when nobody is there to hear."""
+    if draft.state.link is not Link.ATTACHED or not text:
+        return end(draft, reason)
+    responses.interrupt(draft)
+    responses.begin_turn(draft)
+    responses.speak(draft, text, end_reason=reason)
+    draft.do(do.StartTimer(timers.HARD_END, draft.at_ms + timers.FAREWELL_MS))
+    draft.set(end_reason=reason)
+
+
+def end(draft: Draft, reason: EndReason) -> None:
+    """The call is over; what was still said is understood and stored before it closes."""
+    if draft.state.link not in LIVE:
+        return
+    responses.interrupt(draft)
+    responses.settle_cut(draft)
+    if draft.state.caller is not Caller.SILENT:
+        turns.commit(draft)
+    draft.set(link=Link.ENDING, end_reason=reason)
+    for timer in (timers.ENDPOINT, timers.MAX_TURN, timers.MAX_CALL, timers.HARD_END):
+        draft.do(do.CancelTimer(timer))
+    draft.do(do.CancelTimer(timers.RESUME), do.CancelTimer(timers.RESPONSE_WAIT))
+    draft.do(do.StartTimer(timers.END, draft.at_ms + timers.END_WAIT_MS))
+
+
+def close_when_done(draft: Draft) -> None:
+    """Close an ending call once nothing of it is under way."""
+    state = draft.state
+    busy = state.awaiting or state.unstored or state.tool_items
+    if state.link is Link.ENDING and not busy:
+        close(draft)
+
+
+def close(draft: Draft) -> None:
+    """Close now; a tool that has not finished is on the record as failed."""
+    assert draft.state.end_reason is not None
+    for item_id in draft.state.tool_items.values():
+        change_item(draft, item_id, status=ItemStatus.FAILED)
+    draft.set(link=Link.CLOSED, tool_items={})
+    draft.do(do.CancelTimer(timers.END), do.EndCall(draft.state.end_reason))

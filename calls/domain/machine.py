@@ -1,0 +1,212 @@
+"""The call as a pure function: a state and an event in, a state and effects out.
+
+Every decision about a call is made in this package, in the modules that this one calls. Nothing
+here reads a clock, draws a random number, logs, awaits or raises. `step` accepts any event in any
+state: one that comes too late (audio of a response that was cancelled, a transcript after the
+end) is normal and changes nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from calls.domain import effects as do
+from calls.domain import events as ev
+from calls.domain import failures, link, responses, timers, turns
+from calls.domain.conversation import context
+from calls.domain.draft import Draft
+from calls.domain.errors import EndReason
+from calls.domain.items import Item, Role
+from calls.domain.state import Caller, CallState, Link
+
+Step = tuple[CallState, tuple[do.Effect, ...]]
+
+
+def step(state: CallState, event: ev.Event) -> Step:
+    """Apply `event` to `state`.
+
+    Returns:
+        The next state, and the effects to perform, in order, before the next step.
+    """
+    if state.link is Link.CLOSED:
+        return state, ()
+    if type(event) is ev.MicAudio:
+        # The commonest event by far, and it changes nothing.
+        heard = state.caller is not Caller.SILENT
+        return state, (do.ForwardAudio(event.pcm),) if heard else ()
+    draft = Draft(state, event.at_ms)
+    _HANDLERS[type(event)](draft, event)
+    link.close_when_done(draft)
+    _follow_phase(draft, phase(state))
+    return draft.state, tuple(draft.effects)
+
+
+def phase(state: CallState) -> do.Phase:
+    """Who has the floor."""
+    if state.link in (Link.ENDING, Link.CLOSED):
+        return do.Phase.ENDING
+    if state.caller is not Caller.SILENT:
+        return do.Phase.HEARING
+    if state.response is not None and state.response.timings.first_sent_ms is not None:
+        return do.Phase.SPEAKING
+    if state.awaiting or state.response is not None:
+        return do.Phase.THINKING
+    return do.Phase.LISTENING
+
+
+def _follow_phase(draft: Draft, before: do.Phase) -> None:
+    """Tell the client who has the floor, and count silence only while nobody has it."""
+    now = phase(draft.state)
+    if draft.state.link is Link.CLOSED or now is before:
+        return
+    draft.do(do.SendPhase(now))
+    if now is do.Phase.LISTENING and draft.state.policy.idle_ms:
+        draft.do(do.StartTimer(timers.IDLE, draft.at_ms + draft.state.policy.idle_ms))
+    elif before is do.Phase.LISTENING:
+        draft.do(do.CancelTimer(timers.IDLE))
+
+
+def _on_drained(draft: Draft, event: ev.PlayoutDrained) -> None:
+    now = responses.current(draft, event.response_id)
+    responses.on_drained(draft, event)
+    if now is not None and draft.state.response is None and now.end_reason is not None:
+        link.end(draft, now.end_reason)
+
+
+def _on_attached(draft: Draft, event: ev.ClientAttached) -> None:
+    link.on_attached(draft, event)
+    if draft.state.link is Link.ATTACHED:
+        draft.do(do.SendPhase(phase(draft.state)))
+        if phase(draft.state) is do.Phase.LISTENING and draft.state.policy.idle_ms:
+            due_ms = draft.at_ms + draft.state.policy.idle_ms
+            draft.do(do.StartTimer(timers.IDLE, due_ms))
+
+
+def _on_detached(draft: Draft, event: ev.ClientDetached) -> None:
+    link.on_detached(draft, event)
+    draft.do(do.CancelTimer(timers.IDLE))
+
+
+def _on_call_started(draft: Draft, event: ev.CallStarted) -> None:
+    fresh = draft.state.link is Link.NEW
+    link.on_call_started(draft, event)
+    if fresh and phase(draft.state) is do.Phase.LISTENING:
+        draft.do(do.SendPhase(do.Phase.LISTENING))
+        if draft.state.policy.idle_ms:
+            due_ms = draft.at_ms + draft.state.policy.idle_ms
+            draft.do(do.StartTimer(timers.IDLE, due_ms))
+
+
+def _on_item_stored(draft: Draft, event: ev.ItemStored) -> None:
+    if not 0 < event.item_id <= len(draft.state.items):
+        return
+    item = draft.item(event.item_id)
+    if item.revision == event.revision and item.item_id in draft.state.unstored:
+        draft.set(unstored=draft.state.unstored - {item.item_id})
+        draft.do(do.SendItem(item))
+
+
+def _on_answer_given(draft: Draft, event: ev.AnswerGiven) -> None:
+    if draft.state.link not in link.LIVE or draft.state.end_reason is not None:
+        return
+    responses.interrupt(draft)
+    responses.begin_turn(draft)
+    responses.speak(draft, event.text, metadata=event.metadata)
+
+
+def _on_reset(draft: Draft, event: ev.ConversationReset) -> None:
+    responses.interrupt(draft)
+    responses.settle_cut(draft)
+    preamble = tuple(
+        Item(item_id=0, role=Role.AGENT if role == Role.AGENT else Role.USER, text=text, turn=0)
+        for role, text in event.entries
+    )
+    draft.set(preamble=preamble, context_from=len(draft.state.items))
+    draft.do(do.ResetVoice(event.system_prompt))
+
+
+def _on_timer(draft: Draft, event: ev.TimerFired) -> None:
+    if handler := _TIMERS.get(event.name):
+        handler(draft)
+
+
+def _on_endpoint(draft: Draft) -> None:
+    if draft.state.caller is Caller.PAUSED:
+        turns.commit(draft)
+
+
+def _on_idle(draft: Draft) -> None:
+    state = draft.state
+    if state.link is not Link.ATTACHED or phase(state) is not do.Phase.LISTENING:
+        return
+    if state.idle_prompts >= state.policy.idle_prompts or not state.policy.idle_text:
+        return link.end(draft, EndReason.SILENCE)
+    draft.set(idle_prompts=state.idle_prompts + 1)
+    responses.begin_turn(draft)
+    responses.speak(draft, state.policy.idle_text)
+
+
+def _on_max_call(draft: Draft) -> None:
+    link.say_goodbye(draft, draft.state.policy.max_length_text, EndReason.MAX_LENGTH)
+
+
+def _on_hard_end(draft: Draft) -> None:
+    link.end(draft, draft.state.end_reason or EndReason.MAX_LENGTH)
+
+
+def _on_resume_over(draft: Draft) -> None:
+    if draft.state.link is Link.DETACHED:
+        link.end(draft, EndReason.ABANDONED)
+
+
+def _on_end_wait(draft: Draft) -> None:
+    if draft.state.link is Link.ENDING:
+        link.close(draft)
+
+
+_TIMERS: Mapping[str, Callable[[Draft], None]] = {
+    timers.ENDPOINT: _on_endpoint,
+    timers.MAX_TURN: turns.on_turn_too_long,
+    timers.STT_WAIT: failures.on_stt_late,
+    timers.RESPONSE_WAIT: failures.on_response_late,
+    timers.CUT: responses.settle_cut,
+    timers.IDLE: _on_idle,
+    timers.MAX_CALL: _on_max_call,
+    timers.HARD_END: _on_hard_end,
+    timers.RESUME: _on_resume_over,
+    timers.END: _on_end_wait,
+}
+
+_HANDLERS: Mapping[type[ev.Event], Callable[[Draft, Any], None]] = {
+    ev.CallStarted: _on_call_started,
+    ev.ClientAttached: _on_attached,
+    ev.ClientDetached: _on_detached,
+    ev.HungUp: link.on_hung_up,
+    ev.EndAsked: link.on_end_asked,
+    ev.SpeechStarted: turns.on_speech_started,
+    ev.SpeechStopped: turns.on_speech_stopped,
+    ev.TalkStarted: turns.on_speech_started,
+    ev.TalkStopped: turns.on_talk_stopped,
+    ev.Muted: turns.on_muted,
+    ev.MicAudio: turns.on_mic_audio,
+    ev.TextTyped: turns.on_text_typed,
+    ev.Played: responses.on_played,
+    ev.PlaybackCut: responses.on_playback_cut,
+    ev.TranscriptPartial: turns.on_partial,
+    ev.TranscriptFinal: turns.on_final,
+    ev.ResponseText: responses.on_text,
+    ev.ResponseAudio: responses.on_audio,
+    ev.ResponseDone: responses.on_done,
+    ev.ToolRequested: responses.on_tool_requested,
+    ev.ResponseDirected: responses.on_directed,
+    ev.ResponseNoted: responses.on_noted,
+    ev.VoiceFailed: failures.on_voice_failed,
+    ev.ToolFinished: responses.on_tool_finished,
+    ev.AudioSent: responses.on_sent,
+    ev.PlayoutDrained: _on_drained,
+    ev.ItemStored: _on_item_stored,
+    ev.TimerFired: _on_timer,
+    ev.AnswerGiven: _on_answer_given,
+    ev.ConversationReset: _on_reset,
+}
+
+__all__ = ["context", "phase", "step"]

@@ -1,0 +1,143 @@
+"""What a call knows of itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from calls.domain.audio import AGENT
+from calls.domain.errors import EndReason
+from calls.domain.items import Item, Mark, Source
+from calls.domain.timings import TurnTimings
+
+
+class Link(StrEnum):
+    NEW = "new"
+    ATTACHED = "attached"
+    DETACHED = "detached"
+    ENDING = "ending"
+    """Over for both sides; the last words are being stored."""
+    CLOSED = "closed"
+
+
+class Caller(StrEnum):
+    SILENT = "silent"
+    SPEAKING = "speaking"
+    PAUSED = "paused"
+    """Fell silent; the endpointing deadline runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How an agent behaves in a call. Times in milliseconds; a limit of 0 means none.
+
+    `first_message` None with `generate_first` False: the caller speaks first.
+    """
+
+    first_message: str | None = None
+    generate_first: bool = False
+    endpoint_silence_ms: int = 600
+    max_turn_ms: int = 30_000
+    interruptible: bool = True
+    idle_ms: int = 15_000
+    idle_prompts: int = 2
+    idle_text: str = "Are you still there?"
+    max_call_ms: int = 900_000
+    max_length_text: str = "We have reached the longest time for a call. Goodbye."
+    resume_ms: int = 30_000
+    apology_text: str = "I am sorry, something went wrong on my side. Please say that again."
+    not_understood_text: str = "Sorry, I did not catch that."
+    max_tool_rounds: int = 5
+    max_failures: int = 3
+    stt_wait_ms: int = 12_000
+    response_wait_ms: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of an answer and where its sound begins within the response."""
+
+    text: str
+    start_ms: int
+    marks: tuple[Mark, ...] = ()
+    """Times from the start of this piece."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """The agent's turn in the making, and on its way to the ear."""
+
+    response_id: int
+    turn: int
+    timings: TurnTimings
+    source: Source = Source.MODEL
+    segments: tuple[Segment, ...] = ()
+    audio_bytes: int = 0
+    produced: bool = False
+    """Nothing more will be made; what is left is to hear it."""
+    tools: frozenset[str] = frozenset()
+    """Tool calls that have not settled."""
+    tools_used: bool = False
+    rounds: int = 0
+    played_ms: int = 0
+    played_at_ms: int | None = None
+    buffered_ms: int = 0
+    item_id: int | None = None
+    end_reason: EndReason | None = None
+    """The call ends for this reason once the response was heard."""
+    error: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    llm: str = ""
+    tts: str = ""
+
+    @property
+    def audio_ms(self) -> int:
+        return AGENT.ms_of(self.audio_bytes)
+
+    @property
+    def text(self) -> str:
+        return "".join(segment.text for segment in self.segments)
+
+    def heard_ms(self, at_ms: int) -> int:
+        """The best guess at `at_ms`: the last report, carried on by what the client held."""
+        if self.played_at_ms is None:
+            return 0
+        since_ms = min(max(0, at_ms - self.played_at_ms), self.buffered_ms)
+        return min(self.audio_ms, self.played_ms + since_ms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallState:
+    policy: Policy
+    link: Link = Link.NEW
+    caller: Caller = Caller.SILENT
+    utterance_started_ms: int = 0
+    last_speech_ms: int = 0
+    last_utterance_ms: int = 0
+    """Length of the latest committed utterance."""
+    awaiting: tuple[int, ...] = ()
+    """Turns whose transcript is on its way, oldest first."""
+    timings: TurnTimings = TurnTimings()
+    """Of the latest turn, until a response takes them over."""
+    stt: str = ""
+    response: Response | None = None
+    cut: Response | None = None
+    """Interrupted; the client has not yet said how much was heard."""
+    cut_whole: bool = False
+    """Whether the latest interrupted answer had been made to its end."""
+    items: tuple[Item, ...] = ()
+    preamble: tuple[Item, ...] = ()
+    """What code on our side put in place of the items before `context_from`."""
+    context_from: int = 0
+    """Index into `items` where the conversation that the model sees begins."""
+    unstored: frozenset[int] = frozenset()
+    """Items whose latest revision is not yet safe."""
+    tool_items: Mapping[str, int] = field(default_factory=dict)
+    """Tool call id to item id, of calls that have not settled."""
+    turn: int = 0
+    next_response_id: int = 1
+    failures: int = 0
+    misses: int = 0
+    """Utterances in a row of which nothing was understood."""
+    idle_prompts: int = 0
+    end_reason: EndReason | None = None
