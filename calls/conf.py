@@ -1,0 +1,135 @@
+"""The one setting of the app, `CALLS`, typed and with its defaults.
+
+A project names only what it wants different. A new key is one line in `CallsSettings`: its name in
+`CALLS` is the attribute's in capitals. `docs/data.md` and the project's documentation list them.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+Reader = Callable[[Any], Any]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("must be text")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("must be True or False")
+    return value
+
+
+def _folder(value: Any) -> Path:
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError("must be a path")
+    return (Path(getattr(settings, "BASE_DIR", "")) / Path(value).expanduser()).absolute()
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not all(isinstance(word, str) for word in value):
+        raise TypeError("must be a list of texts")
+    return tuple(value)
+
+
+def _names(value: Any) -> dict[str, str]:
+    named = dict(value)
+    if not all(isinstance(text, str) for entry in named.items() for text in entry):
+        raise TypeError("must be a dictionary of texts")
+    return named
+
+
+def _number(least: int) -> Reader:
+    def read(value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise TypeError(f"must be a whole number, {least} or more")
+        return value
+
+    return read
+
+
+def _key(read: Reader, default: Any, *, secret: bool = False) -> Any:
+    """A key of `CALLS`; a callable default is asked when the settings are read."""
+    return field(metadata={"read": read, "default": default}, repr=not secret)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallsSettings:
+    """What `CALLS` says. A relative path counts from `BASE_DIR`.
+
+    Attributes:
+        agents: agents written in code: slug to the dotted path of the class.
+        default_agent: slug of the agent that answers where none is named.
+        recordings_dir: where recordings lie. Never below a folder that a web server shows.
+        journal_dir: where records wait while the database is away.
+        local_models_dir: where downloaded speech models lie.
+        speech_workers: worker processes for the embedded speech engines.
+        max_calls: live calls of one process; one more is answered "busy".
+        resume_ms: how long a call waits for its client, unless its agent says otherwise.
+        free_space_floor_bytes: a recording ends early rather than leave less free than this.
+        llm_base_url: an OpenAI-compatible server that replaces the scripted answers; empty: none.
+        llm_model: the model to ask for there.
+        llm_api_key: its key, which a project reads from its environment and never writes down.
+        allowed_origins: other origins whose pages may open calls.
+        allow_missing_origin: whether programs, which name no origin, may open calls.
+    """
+
+    agents: Mapping[str, str] = _key(_names, dict)
+    default_agent: str = _key(_text, "demo")
+    recordings_dir: Path = _key(_folder, "var/recordings")  # noqa: RUF009 - it makes a field
+    journal_dir: Path = _key(_folder, "var/journal")  # noqa: RUF009 - it makes a field
+    local_models_dir: Path = _key(_folder, "var/models")  # noqa: RUF009 - it makes a field
+    speech_workers: int = _key(_number(1), lambda: max(1, min(4, os.cpu_count() or 1)))
+    max_calls: int = _key(_number(1), 100)
+    resume_ms: int = _key(_number(0), 30_000)
+    free_space_floor_bytes: int = _key(_number(0), 64 * 1024 * 1024)
+    llm_base_url: str = _key(_text, "")
+    llm_model: str = _key(_text, "")
+    llm_api_key: str = _key(_text, "", secret=True)
+    allowed_origins: tuple[str, ...] = _key(_words, tuple)
+    allow_missing_origin: bool = _key(_flag, False)
+
+
+@cache
+def calls_settings() -> CallsSettings:
+    """What `settings.CALLS` says, with the defaults for all that it does not.
+
+    Raises:
+        ImproperlyConfigured: a key is unknown or its value unusable; the message names it.
+    """
+    given: Mapping[str, Any] = getattr(settings, "CALLS", {})
+    keys = {entry.name.upper(): entry for entry in fields(CallsSettings)}
+    if unknown := sorted(set(given) - set(keys)):
+        raise ImproperlyConfigured(
+            f"CALLS has no key {', '.join(unknown)}. It knows: {', '.join(sorted(keys))}."
+        )
+    return CallsSettings(
+        **{entry.name: _read(key, entry.metadata, given) for key, entry in keys.items()}
+    )
+
+
+def _read(key: str, how: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+    default = how["default"]
+    value = given[key] if key in given else default() if callable(default) else default
+    try:
+        return how["read"](value)
+    except (TypeError, ValueError) as error:
+        raise ImproperlyConfigured(f"CALLS[{key!r}] {error}.") from error
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting in ("CALLS", "BASE_DIR"):
+        calls_settings.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="calls.conf")

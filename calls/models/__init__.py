@@ -1,0 +1,21 @@
+"""The tables of the app."""
+
+from calls.models.agents import Agent, FirstMessage
+from calls.models.conversations import Conversation, ConversationStatus, Heard, Item, Turn
+from calls.models.recordings import Recording, RecordingState
+from calls.models.summaries import Summary, SummaryMethod, SummaryState
+
+__all__ = [
+    "Agent",
+    "Conversation",
+    "ConversationStatus",
+    "FirstMessage",
+    "Heard",
+    "Item",
+    "Recording",
+    "RecordingState",
+    "Summary",
+    "SummaryMethod",
+    "SummaryState",
+    "Turn",
+]

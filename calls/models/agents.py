@@ -1,0 +1,229 @@
+"""The agent: everything that shapes a call."""
+
+import re
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from typing_extensions import override
+
+from calls.models.providers import llm_choices, stt_choices, tts_choices
+
+TOOL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+SHORTEST_IDLE_MS = 3_000
+language_tag = RegexValidator(
+    r"\A[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z", "A language tag such as “en” or “de-AT”."
+)
+
+# What a number may be, in the form as well as in the table.
+RANGES: dict[str, tuple[float, float]] = {
+    "speed": (0.5, 2),
+    "temperature": (0, 2),
+    "endpoint_silence_ms": (200, 5_000),
+    "max_turn_ms": (5_000, 300_000),
+    "idle_ms": (0, 600_000),
+    "idle_prompts": (0, 10),
+    "max_call_ms": (10_000, 14_400_000),
+    "resume_ms": (0, 300_000),
+    "max_tool_rounds": (0, 20),
+    "max_failures": (1, 20),
+    "stt_wait_ms": (500, 60_000),
+    "response_wait_ms": (500, 120_000),
+}
+
+
+def within(name: str) -> list[MinValueValidator | MaxValueValidator]:
+    least, most = RANGES[name]
+    return [MinValueValidator(least), MaxValueValidator(most)]
+
+
+def range_constraints() -> list[models.CheckConstraint]:
+    return [
+        models.CheckConstraint(
+            name=f"agent_{name}_in_range",
+            condition=Q(**{f"{name}__gte": least, f"{name}__lte": most}),
+            violation_error_message=f"{name} must lie between {least} and {most}.",
+        )
+        for name, (least, most) in RANGES.items()
+    ]
+
+
+def tool_names(value: object) -> None:
+    """Check that `value` is a list of names, each of them once."""
+    if not isinstance(value, list):
+        raise ValidationError("A list of tool names, such as [“book_appointment”].")
+    for name in value:
+        if not isinstance(name, str) or not TOOL_NAME.fullmatch(name):
+            raise ValidationError("%(name)s is not the name of a tool.", params={"name": name})
+    if len(set(value)) != len(value):
+        raise ValidationError("A tool is named twice.")
+
+
+class FirstMessage(models.TextChoices):
+    """Who speaks first, and with which words."""
+
+    FIXED = "fixed", "The agent, with the text below"
+    GENERATED = "generated", "The agent, with words of its own"
+    NONE = "none", "The caller"
+
+
+class Agent(models.Model):
+    """Who answers a call, and how. A call keeps the settings that it began with."""
+
+    slug = models.SlugField(
+        max_length=64, unique=True, help_text="Names the agent in addresses: /ws/call/<slug>/."
+    )
+    name = models.CharField(max_length=100)
+    active = models.BooleanField(default=True, help_text="Off: no new call reaches this agent.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    language = models.CharField(
+        max_length=35, default="en", validators=[language_tag], help_text="Language tag, e.g. en."
+    )
+    system_prompt = models.TextField(
+        blank=True, help_text="What the language model is told about its part in the call."
+    )
+    tools = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[tool_names],
+        help_text="Names of the tools it may use, as a list: [“book_appointment”].",
+    )
+    max_tool_rounds = models.PositiveSmallIntegerField(
+        default=5,
+        validators=within("max_tool_rounds"),
+        help_text="How often it may go back to its tools within one answer.",
+    )
+
+    first_message_mode = models.CharField(
+        "who speaks first",
+        max_length=16,
+        choices=FirstMessage,
+        default=FirstMessage.FIXED,
+    )
+    first_message = models.TextField(
+        "first words", blank=True, default="Hello! How can I help you?"
+    )
+    consent_text = models.TextField(
+        blank=True, help_text="Shown before the call, e.g. that it is recorded. Empty: nothing."
+    )
+
+    stt_provider = models.CharField(
+        "speech to text", max_length=40, choices=stt_choices, default="embedded"
+    )
+    llm_provider = models.CharField(
+        "answers", max_length=40, choices=llm_choices, default="embedded"
+    )
+    llm_model = models.CharField(
+        "model", max_length=100, blank=True, help_text="Empty: the provider's own choice."
+    )
+    temperature = models.FloatField(
+        default=0.7, validators=within("temperature"), help_text="0 is the most predictable."
+    )
+    tts_provider = models.CharField(
+        "text to speech", max_length=40, choices=tts_choices, default="embedded"
+    )
+    voice = models.CharField(
+        max_length=100, blank=True, help_text="The provider's name for it. Empty: its default."
+    )
+    speed = models.FloatField(
+        "speaking speed", default=1.0, validators=within("speed"), help_text="1 is normal."
+    )
+    tts_disabled = models.BooleanField(
+        "no voice", default=False, help_text="Answers are shown as text only."
+    )
+
+    endpoint_silence_ms = models.PositiveIntegerField(
+        "silence that ends a turn (ms)", default=600, validators=within("endpoint_silence_ms")
+    )
+    max_turn_ms = models.PositiveIntegerField(
+        "longest turn of the caller (ms)", default=30_000, validators=within("max_turn_ms")
+    )
+    interruptible = models.BooleanField(
+        default=True, help_text="The agent falls silent when the caller begins to speak."
+    )
+    not_understood_text = models.TextField(
+        blank=True, default="Sorry, I did not understand that. Could you say it again?"
+    )
+
+    idle_ms = models.PositiveIntegerField(
+        "silence before it asks (ms)",
+        default=15_000,
+        validators=within("idle_ms"),
+        help_text="0: it never asks, and silence does not end the call.",
+    )
+    idle_prompts = models.PositiveSmallIntegerField(
+        "how often it asks",
+        default=2,
+        validators=within("idle_prompts"),
+        help_text="After that, a silent call ends.",
+    )
+    idle_text = models.TextField("what it asks", default="Are you still there?")
+    max_call_ms = models.PositiveIntegerField(
+        "longest call (ms)", default=900_000, validators=within("max_call_ms")
+    )
+    max_length_text = models.TextField(
+        "what it says then",
+        blank=True,
+        default="We have reached the end of our time. Thank you for calling. Goodbye!",
+    )
+    resume_ms = models.PositiveIntegerField(
+        "wait for a lost connection (ms)", default=30_000, validators=within("resume_ms")
+    )
+
+    apology_text = models.TextField(
+        "apology for a failure",
+        blank=True,
+        default="I am sorry, something went wrong on my side. Please say that again.",
+    )
+    max_failures = models.PositiveSmallIntegerField(
+        "failures in a row that end the call", default=3, validators=within("max_failures")
+    )
+    stt_wait_ms = models.PositiveIntegerField(
+        "longest wait for a transcript (ms)", default=12_000, validators=within("stt_wait_ms")
+    )
+    response_wait_ms = models.PositiveIntegerField(
+        "longest wait for an answer (ms)", default=20_000, validators=within("response_wait_ms")
+    )
+
+    recorded = models.BooleanField(
+        "record the sound", default=True, help_text="Both sides, as they were heard."
+    )
+    summarized = models.BooleanField("summarise after the call", default=True)
+    token_required = models.BooleanField(
+        default=False, help_text="Only callers with a token of ours reach this agent."
+    )
+
+    class Meta:
+        """Slugs are unique; numbers lie within their ranges in the table as well."""
+
+        ordering = ("name",)
+        constraints = (
+            *range_constraints(),
+            models.CheckConstraint(
+                name="agent_first_message_mode_known",
+                condition=Q(first_message_mode__in=FirstMessage.values),
+            ),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return self.name
+
+    @override
+    def clean(self) -> None:
+        """Check what no field can check by itself."""
+        fixed = self.first_message_mode == FirstMessage.FIXED
+        if fixed and not self.first_message.strip():
+            raise ValidationError(
+                {"first_message": "The agent speaks first with this text: it cannot be empty."}
+            )
+        if self.idle_prompts and not self.idle_text.strip():
+            raise ValidationError({"idle_text": "It asks this: it cannot be empty."})
+        if self.idle_ms and self.idle_ms < SHORTEST_IDLE_MS:
+            raise ValidationError({"idle_ms": f"0 or at least {SHORTEST_IDLE_MS}."})
+        if self.max_turn_ms and self.max_call_ms and self.max_turn_ms > self.max_call_ms:
+            raise ValidationError({"max_turn_ms": "A turn cannot be longer than the call."})
