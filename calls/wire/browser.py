@@ -104,7 +104,8 @@ class Browser:
 
 
 def _json(**fields: Any) -> str:
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    # Escaped to ASCII: a lone surrogate from a model must not break the socket.
+    return json.dumps(fields, separators=(",", ":"))
 
 
 # In
@@ -132,7 +133,9 @@ def _hello(frame: Frame) -> Hello:
 
 def _microphone(message: dict[str, Any]) -> int | None:
     microphone = object_of(message, "microphone")
-    return microphone and int_of(microphone, "rate_hz", least=8_000, most=48_000)
+    if microphone is None:
+        return None
+    return int_of(microphone, "rate_hz", least=8_000, most=48_000)
 
 
 def _push_to_talk(mode: object) -> bool:
