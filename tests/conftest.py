@@ -1,5 +1,6 @@
 """What every test stands on: the machine's abilities, a place of its own, chance under control."""
 
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,6 +10,7 @@ from django.conf import settings
 from hypothesis import settings as hypothesis_settings
 
 from tests import needs
+from tests.servers import Installation, RealServer
 
 _PLAIN_STATIC_FILES = "django.contrib.staticfiles.storage.StaticFilesStorage"
 
@@ -53,3 +55,45 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def chromium() -> str:
     """Where Chromium is; for tests marked `browser`."""
     return needs.chromium_path() or pytest.fail("mark the test: browser", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """What `up` makes: tables, static files, the demo agent, an administrator."""
+    return Installation.made_in(tmp_path_factory.mktemp("installation"))
+
+
+@pytest.fixture
+def start_server(installation: Installation, tmp_path: Path) -> Iterator[Callable[..., RealServer]]:
+    """Start real servers: `start_server(var_dir=..., NAME="value")`.
+
+    Each has a folder of its own unless `var_dir` names that of another one, dead or alive.
+    Keywords are environment variables. All are killed at the end, and a traceback in the log of one
+    fails the test unless it says `start_server.tolerates_tracebacks = True`.
+    """
+    starter = _Starter(installation, tmp_path)
+    try:
+        yield starter
+    finally:
+        logs = starter.stop()
+    if not starter.tolerates_tracebacks:
+        for log in logs:
+            assert "Traceback" not in log, log
+
+
+class _Starter:
+    def __init__(self, installation: Installation, place: Path) -> None:
+        self.tolerates_tracebacks = False
+        self._installation = installation
+        self._place = place
+        self._started: list[RealServer] = []
+
+    def __call__(self, var_dir: Path | None = None, **environment: str) -> RealServer:
+        place = var_dir or self._place / f"var{len(self._started)}"
+        self._started.append(self._installation.start(place, environment))
+        return self._started[-1]
+
+    def stop(self) -> list[str]:
+        for server in self._started:
+            server.kill()
+        return [server.log() for server in self._started]

@@ -27,6 +27,7 @@ INSTALLED_APPS = [
     "csp",
     "channels",
     "calls",
+    "voiceapp",
 ]
 
 MIDDLEWARE = [
@@ -177,6 +178,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENVIRONMENT.tru
 CALLS: dict[str, Any] = {
     "RECORDINGS_DIR": VAR_DIR / "recordings",
     "JOURNAL_DIR": VAR_DIR / "journal",
+    "LOCAL_MODELS_DIR": VAR_DIR / "models",
     "ALLOWED_ORIGINS": list(ENVIRONMENT.allowed_origins),
     "ALLOW_MISSING_ORIGIN": ENVIRONMENT.allow_missing_origin,
 }

@@ -1,7 +1,5 @@
 """The door for WebSockets: who may open one, and what happens to an unknown address."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from channels.routing import URLRouter
@@ -9,11 +7,8 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from django.urls import re_path
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+from calls.conf import calls_settings
+from voiceapp.asgi_types import Application, Receive, Scope, Send
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -57,10 +52,10 @@ def allowed_origin(scope: Scope) -> bool:
     if host is None or not _own_host(host):
         return False
     if not any(name == b"origin" for name, _ in headers):
-        return bool(settings.CALLS.get("ALLOW_MISSING_ORIGIN", False))
+        return calls_settings().allow_missing_origin
     origin = _origin(_only(headers, b"origin") or "")
     own = _origin(f"{_scheme(scope)}://{host}")
-    allowed = {_origin(entry) for entry in settings.CALLS.get("ALLOWED_ORIGINS", ())}
+    allowed = {_origin(entry) for entry in calls_settings().allowed_origins}
     return origin is not None and origin in {own, *allowed}
 
 

@@ -1,0 +1,284 @@
+"""Makes `.venv` and fills it: all of it, or none. Standard library only."""
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+_NEEDED_BYTES = 800 * 1024 * 1024
+_MEGABYTE = 1024 * 1024
+_REPORT_EVERY_S = 5.0
+_NO_SPACE = ("no space left", "disk quota exceeded", "errno 28")
+_NO_NETWORK = (
+    "failed to establish a new connection",
+    "temporary failure in name resolution",
+    "connection refused",
+    "connection error",
+    "connectionerror",
+    "connection broken",
+    "connecttimeout",
+    "readtimeout",
+    "timed out",
+    "network is unreachable",
+    "proxyerror",
+    "certificate_verify_failed",
+    "remotedisconnected",
+)
+
+
+class SetupError(Exception):
+    """Setting up failed; the message is one line for the person at the terminal."""
+
+
+class Installation:
+    """The virtual environment of the project, and what has to be in it.
+
+    Args:
+        root: the project's folder.
+        requirements: files for pip; the environment is complete when all of them are installed.
+    """
+
+    def __init__(self, root: Path, requirements: Sequence[Path]) -> None:
+        self.place = root / ".venv"
+        self.requirements = requirements
+        self.python = self.place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        self._unfinished = self.place / ".unfinished"
+
+    def complete(self) -> bool:
+        """Whether every file of requirements is installed as it stands."""
+        return (
+            self.python.exists()
+            and not self._unfinished.exists()
+            and all(_read(self._stamp(file)) == self._mark(file) for file in self.requirements)
+        )
+
+    def complete_it(self) -> None:
+        """Install what is missing. An environment that is begun here and fails is removed again.
+
+        Raises:
+            SetupError: it did not work; the message says why.
+        """
+        try:
+            with _terminable(), _one_at_a_time(self.place.parent):
+                if not self.complete():  # by whom we waited for
+                    self._install()
+        except OSError as error:
+            raise SetupError(_explain_os_error(error, self.place)) from error
+
+    def _install(self) -> None:
+        if self._unusable():
+            shutil.rmtree(self.place)
+        fresh = not self.python.exists()
+        try:
+            if fresh:
+                self._make()
+            self._fill()
+        except BaseException:
+            if fresh and self._unfinished.exists():
+                _remove(self.place)
+            raise
+
+    def _unusable(self) -> bool:
+        """Whether the environment is ours and cannot be built on: begun, or without its Python."""
+        ours = any(self.place.glob(".installed-*"))
+        return self._unfinished.exists() or (ours and not self.python.exists())
+
+    def _make(self) -> None:
+        _refuse_little_space(self.place.parent)
+        _refuse_missing_venv()
+        if self.place.exists():
+            raise SetupError(f"{self.place} is there but has no Python in it: remove it.")
+        import venv
+
+        with _Progress("Virtual environment"):
+            self.place.mkdir()
+            self._unfinished.touch()
+            try:
+                venv.create(self.place, with_pip=True, symlinks=os.name != "nt")
+            except subprocess.CalledProcessError as error:
+                output = (error.output or b"").decode(errors="replace")
+                raise SetupError(_explain(output, self.place)) from error
+
+    def _fill(self) -> None:
+        for file in self.requirements:
+            self._stamp(file).unlink(missing_ok=True)
+        lines = [line for file in self.requirements for line in file.read_text().splitlines()]
+        total = sum("==" in line and "win32" not in line for line in lines)
+        with _Progress("Packages") as progress:
+            output, failed = self._pip(progress, total)
+        if failed:
+            raise SetupError(_explain(output, self.place))
+        for file in self.requirements:
+            self._stamp(file).write_text(self._mark(file))
+        self._unfinished.unlink(missing_ok=True)
+
+    def _pip(self, progress: "_Progress", total: int) -> tuple[str, bool]:
+        """Run pip; what it said, and whether it failed."""
+        files = [part for file in self.requirements for part in ("-r", str(file))]
+        options = ["--no-input", "--progress-bar=off", "--retries=2", "--only-binary=:all:"]
+        command = [str(self.python), "-u", "-m", "pip", "install", *options, *files]
+        said: list[str] = []
+        found = 0
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        ) as pip:
+            assert pip.stdout is not None
+            try:
+                for line in pip.stdout:
+                    said.append(line)
+                    found += line.startswith("Collecting ")
+                    installing = line.startswith("Installing collected")
+                    doing = "installing" if installing else f"{min(found, total)} of about {total}"
+                    progress.says(doing)
+            except BaseException:
+                pip.terminate()
+                raise
+        return "".join(said), pip.returncode != 0
+
+    def _stamp(self, file: Path) -> Path:
+        return self.place / f".installed-{file.name}"
+
+    def _mark(self, file: Path) -> str:
+        """Changes whenever the file or the environment's Python does."""
+        python = _read(self.place / "pyvenv.cfg")
+        return hashlib.sha256(f"{python}\n{_read(file)}".encode()).hexdigest()
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+
+
+def _remove(place: Path) -> None:
+    """Remove what was begun, whatever else comes in."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    shutil.rmtree(place, ignore_errors=True)
+    for number, handler in zip(numbers, previous, strict=True):
+        signal.signal(number, handler)
+
+
+def _refuse_little_space(folder: Path) -> None:
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < _NEEDED_BYTES:
+        raise SetupError(
+            f"Not enough disk space in {folder}: {free_bytes // _MEGABYTE} MB are free, "
+            f"{_NEEDED_BYTES // _MEGABYTE} MB are needed."
+        )
+
+
+def _refuse_missing_venv() -> None:
+    if any(importlib.util.find_spec(name) is None for name in ("venv", "ensurepip")):
+        minor = sys.version_info.minor
+        raise SetupError(
+            "This Python cannot make virtual environments. On Debian or Ubuntu: "
+            f"sudo apt install python3-venv  (or python3.{minor}-venv)"
+        )
+
+
+def _explain_os_error(error: OSError, place: Path) -> str:
+    if any(sign in str(error).lower() for sign in _NO_SPACE):
+        return _no_space(place)
+    return f"Cannot set up {place}: {error.strerror or error}."
+
+
+def _no_space(place: Path) -> str:
+    return (
+        f"The disk is full: packages need {_NEEDED_BYTES // _MEGABYTE} MB in {place.parent} "
+        f"and some in {tempfile.gettempdir()}. Nothing was kept."
+    )
+
+
+def _explain(output: str, place: Path) -> str:
+    """What pip said, in one line."""
+    lowered = output.lower()
+    if any(sign in lowered for sign in _NO_SPACE):
+        return _no_space(place)
+    if any(sign in lowered for sign in _NO_NETWORK):
+        return (
+            "The packages could not be downloaded: no connection to the package index. "
+            "Check the network or the proxy, then run the same command again."
+        )
+    errors = [line for line in output.splitlines() if "ERROR" in line] or output.splitlines()[-1:]
+    version = ".".join(map(str, sys.version_info[:2]))
+    missing = next((line for line in errors if "No matching distribution" in line), None)
+    if missing is not None:
+        package = missing.rpartition(" ")[2]
+        return f"There is no {package} for Python {version} on this machine: try 3.11 to 3.13."
+    return f"Installing the packages failed: {errors[0] if errors else 'pip said nothing'}"
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM clean up as Ctrl-C does."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Wait until nobody else sets up an environment in the same folder."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+class _Progress:
+    """One step's name, what it is at and its seconds: a living line, or one now and then."""
+
+    def __init__(self, step: str) -> None:
+        self._step = step
+        self._doing = ""
+        self._alive = sys.stdout.isatty()
+        self._over = threading.Event()
+        self._began_s = time.monotonic()
+        self._thread = threading.Thread(target=self._tick, daemon=True)
+
+    def says(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> "_Progress":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._over.set()
+        self._thread.join()
+        if failure[0] is None:
+            self._doing = "done"
+        self._print(end="\n")
+
+    def _tick(self) -> None:
+        while not self._over.wait(0.5 if self._alive else _REPORT_EVERY_S):
+            self._print(end="" if self._alive else "\n")
+
+    def _print(self, *, end: str) -> None:
+        elapsed_s = time.monotonic() - self._began_s
+        line = f"{self._step:<20} {self._doing:<20} {elapsed_s:5.1f} s"
+        print(f"\r{line}" if self._alive else line, end=end, flush=True)

@@ -1,0 +1,49 @@
+"""Starts the server for the commands that do."""
+
+import socket
+import sys
+from collections.abc import Callable
+
+from django.core.management.base import CommandError
+from django.db import connections
+
+from voiceapp.bootstrap import port_refused
+
+
+def listener_or_error(host: str, port: int) -> socket.socket:
+    """Take the port.
+
+    Raises:
+        CommandError: it cannot be had; one line says why.
+    """
+    from voiceapp.server import listen
+
+    try:
+        return listen(host, port)
+    except OSError as error:
+        raise CommandError(port_refused(host, port, error)) from error
+
+
+def serve(listener: socket.socket, on_ready: Callable[[], None]) -> None:
+    """Serve the application until a signal comes, then leave the process.
+
+    Raises:
+        CommandError: the application did not start.
+    """
+    from voiceapp.asgi import application
+    from voiceapp.server import Server
+
+    connections.close_all()  # what prepared the database does not serve
+    server = Server(application, listener, on_ready=on_ready)
+    server.run()
+    if server.failed:
+        raise CommandError("The application did not start; the lines above say why.")
+    sys.exit(0)
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where a browser finds what listens there."""
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - a comparison
+        host = "localhost"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
