@@ -1,0 +1,34 @@
+"""Work with the database off the event loop, on threads that nobody shares with the framework."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from django.db import InterfaceError, OperationalError, connections
+
+AWAY = (OperationalError, InterfaceError)
+"""What is raised while the database cannot be reached, or is busy for too long."""
+
+_THREADS = 4
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="calls-database")
+
+
+async def in_database(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a synchronous function that uses the ORM, and give back its connection afterwards.
+
+    Raises:
+        TimeoutError: only inside `asyncio.timeout`; the function goes on without an audience.
+    """
+
+    def run() -> T:
+        try:
+            return function(*args, **kwargs)
+        finally:
+            connections.close_all()
+
+    return await asyncio.get_running_loop().run_in_executor(_threads, run)

@@ -1,0 +1,212 @@
+"""Summaries of ended conversations: state on a row, so that none is lost whatever dies when."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from calls.domain.items import Item as DomainItem
+from calls.domain.items import ItemStatus
+from calls.models import Conversation, Item, Summary, SummaryMethod, SummaryState
+from calls.models.text import clean_json, clean_text
+from calls.ports.errors import ProviderError
+from calls.ports.summary import Summarizer, SummaryDraft
+from calls.store.database import AWAY, in_database
+
+logger = logging.getLogger(__name__)
+
+MOST_ATTEMPTS = 5
+LEASE_S = 120
+SUMMARIZE_TIMEOUT_S = 60
+FIRST_BACKOFF_S = 10
+POLL_S = 5.0
+
+_DUE = Q(state=SummaryState.PENDING, lease_until=None) | Q(
+    state__in=[SummaryState.PENDING, SummaryState.RUNNING], lease_until__lt=Now()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Summarizers:
+    """Who may write a summary: a language model where there is one, else the rule."""
+
+    model: Summarizer | None
+    extractive: Summarizer
+
+
+SummarizerFactory = Callable[[Mapping[str, Any]], Summarizers]
+"""The summarizers for a conversation, by the settings its agent had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A summary that is ours to write; `attempt` tells it from later leases of the same row."""
+
+    call_id: str
+    attempt: int
+    items: tuple[DomainItem, ...]
+    language: str
+    agent: Mapping[str, Any]
+
+
+def summary_request(conversation: Conversation) -> None:
+    """Have the conversation summarised, once more if it was before; what there is stays so long."""
+    fresh = {
+        "state": SummaryState.PENDING,
+        "attempts": 0,
+        "lease_until": None,
+        "error": "",
+        "requested_at": Now(),
+    }
+    Summary.objects.update_or_create(conversation=conversation, defaults=fresh)
+
+
+async def summaries_run_due(summarizers: SummarizerFactory) -> int:
+    """Write all summaries that are due; returns how many were taken on.
+
+    Raises:
+        OperationalError, InterfaceError: the database is away.
+    """
+    taken = 0
+    while (lease := await in_database(_take)) is not None:
+        taken += 1
+        await _write(lease, summarizers(lease.agent))
+    return taken
+
+
+async def summaries_loop(summarizers: SummarizerFactory) -> None:
+    """Write summaries as they become due, until cancelled. One loop a process is enough."""
+    waker = (asyncio.get_running_loop(), asyncio.Event())
+    _wakers.add(waker)
+    try:
+        while True:
+            waker[1].clear()
+            try:
+                await summaries_run_due(summarizers)
+            except AWAY:
+                logger.warning("No summaries while the database is away")
+            try:
+                async with asyncio.timeout(POLL_S):
+                    await waker[1].wait()
+            except TimeoutError:
+                continue
+    finally:
+        _wakers.discard(waker)
+
+
+_wakers: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+
+
+def summaries_wake() -> None:
+    """A summary may be due: do not wait for the next look. From any thread."""
+    for loop, event in tuple(_wakers):
+        loop.call_soon_threadsafe(event.set)
+
+
+def _take() -> Lease | None:
+    """Take a lease on the summary that has been due for the longest time."""
+    for row in Summary.objects.filter(_DUE).order_by("requested_at")[:10]:
+        mine = Summary.objects.filter(_DUE, pk=row.pk, attempts=row.attempts).update(
+            state=SummaryState.RUNNING,
+            attempts=F("attempts") + 1,
+            lease_until=_in_seconds(LEASE_S),
+        )
+        if mine:
+            return _lease(row.pk, row.attempts + 1)
+    return None
+
+
+def _lease(call_id: str, attempt: int) -> Lease:
+    conversation = Conversation.objects.get(pk=call_id)
+    items = Item.objects.filter(conversation=conversation).exclude(status=ItemStatus.CANCELLED)
+    return Lease(
+        call_id=call_id,
+        attempt=attempt,
+        items=tuple(item.domain() for item in items.order_by("item_id")),
+        language=conversation.language,
+        agent=conversation.agent_snapshot,
+    )
+
+
+async def _write(lease: Lease, summarizers: Summarizers) -> None:
+    error = ""
+    if summarizers.model is not None and lease.attempt <= MOST_ATTEMPTS:
+        draft, error, hopeless = await _draft(lease, summarizers.model)
+        if draft:
+            await in_database(_store, lease, draft, SummaryMethod.MODEL, summarizers.model.name, "")
+            return
+        if not hopeless and lease.attempt < MOST_ATTEMPTS:
+            await in_database(_again, lease, error)
+            return
+    draft, failure, _ = await _draft(lease, summarizers.extractive)
+    if draft:
+        name = summarizers.extractive.name
+        await in_database(_store, lease, draft, SummaryMethod.EXTRACTIVE, name, error)
+    elif lease.attempt < MOST_ATTEMPTS:
+        await in_database(_again, lease, failure)
+    else:
+        await in_database(_fail, lease, failure)
+
+
+async def _draft(lease: Lease, summarizer: Summarizer) -> tuple[SummaryDraft | None, str, bool]:
+    """The draft; or none, why, and whether trying again is useless."""
+    try:
+        async with asyncio.timeout(SUMMARIZE_TIMEOUT_S):
+            draft = await summarizer.summarize(lease.items, language=lease.language)
+    except ProviderError as error:
+        return None, f"{error.provider}: {error.kind}", not error.retryable
+    except TimeoutError:
+        return None, f"{summarizer.name}: timeout", False
+    except Exception as error:  # noqa: BLE001 - whatever one does, the others get theirs
+        # No traceback: it may hold what was said.
+        extra = {"call_id": lease.call_id, "error": type(error).__name__}
+        logger.error("A summarizer failed", extra=extra)  # noqa: TRY400
+        return None, f"{summarizer.name}: {type(error).__name__}", False
+    return draft, "", False
+
+
+def _store(
+    lease: Lease, draft: SummaryDraft, method: SummaryMethod, provider: str, error: str
+) -> None:
+    _held(lease).update(
+        state=SummaryState.DONE,
+        lease_until=None,
+        done_at=Now(),
+        error=clean_text(error, 300),
+        title=clean_text(draft.title, 200),
+        summary=clean_text(draft.summary),
+        key_points=clean_json(draft.key_points),
+        next_steps=clean_json(draft.next_steps),
+        outcome=clean_text(draft.outcome, 200),
+        language=clean_text(draft.language, 35),
+        method=method,
+        provider=clean_text(provider, 100),
+    )
+
+
+def _again(lease: Lease, error: str) -> None:
+    backoff_s = FIRST_BACKOFF_S * 2 ** (lease.attempt - 1)
+    _held(lease).update(
+        state=SummaryState.PENDING,
+        lease_until=_in_seconds(backoff_s),
+        error=clean_text(error, 300),
+    )
+
+
+def _fail(lease: Lease, error: str) -> None:
+    _held(lease).update(state=SummaryState.FAILED, lease_until=None, error=clean_text(error, 300))
+
+
+def _held(lease: Lease) -> Any:
+    return Summary.objects.filter(
+        pk=lease.call_id, state=SummaryState.RUNNING, attempts=lease.attempt
+    )
+
+
+def _in_seconds(seconds: int) -> Any:
+    return Now() + timedelta(seconds=seconds)
