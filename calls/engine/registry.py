@@ -6,6 +6,7 @@ import hmac
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from calls.domain.errors import CallError, EndReason, ErrorCode
@@ -50,6 +51,7 @@ class Registry:
     def __init__(self, *, max_calls: int) -> None:
         self._max_calls = max_calls
         self._calls: dict[str, LiveCall] = {}
+        self._places = 0
         self._draining = False
         self._home: asyncio.TaskGroup | None = None
         self._root: asyncio.Task[None] | None = None
@@ -66,16 +68,22 @@ class Registry:
     def draining(self) -> bool:
         return self._draining
 
-    def admit(self) -> None:
-        """Whether one more call may begin; asked before anything is spent on it.
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Keep a place for a call that is about to begin; asked for before anything is spent.
 
         Raises:
             CallError: BUSY or DRAINING.
         """
         if self._draining:
             raise CallError(ErrorCode.DRAINING, "The server is about to restart.")
-        if len(self._calls) >= self._max_calls:
+        if len(self._calls) + self._places >= self._max_calls:
             raise CallError(ErrorCode.BUSY, "All lines are busy. Please try again in a moment.")
+        self._places += 1
+        try:
+            yield
+        finally:
+            self._places -= 1
 
     async def start(self, call: LiveCall) -> None:
         """Run the call in a task of its own; it leaves the registry when it ends."""
