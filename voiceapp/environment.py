@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 from environ import FileAwareEnv
+from environ.fileaware_mapping import FileAwareMapping
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
@@ -68,12 +69,12 @@ class _Reader:
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._env = FileAwareEnv()
-        self._env.ENVIRON = variables
+        self._env.ENVIRON = FileAwareMapping(variables)
         self.errors: list[str] = []
 
     def text(self, name: str, default: str = "") -> str:
         assert name in NAMES, name
-        return self._read(name, default, lambda: str(self._env.str(name, default=default)))
+        return self._read(name, default, lambda: self._env.str(name, default=default).strip())
 
     def flag(self, name: str, *, default: bool) -> bool:
         return self._read(name, default, lambda: _flag(self.text(name), default))
@@ -86,7 +87,8 @@ class _Reader:
         return Path(self.text(name, str(default))).expanduser().resolve()
 
     def database(self, name: str) -> Mapping[str, Any]:
-        return self._read(name, {}, lambda: dict(self._env.db(name)) if self.text(name) else {})
+        url = self.text(name)
+        return self._read(name, {}, lambda: dict(self._env.db_url_config(url)) if url else {})
 
     def _read(self, name: str, default: T, read: Callable[[], T]) -> T:
         try:
