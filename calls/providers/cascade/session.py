@@ -1,0 +1,128 @@
+"""Three services as one voice session."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Self
+
+from calls.domain.events import Event
+from calls.domain.items import Item
+from calls.ports.clock import Clock
+from calls.ports.speech import LanguageModel, Prompt, SpeechToText, TextToSpeech
+from calls.ports.tools import ToolSpec
+from calls.ports.voice import VoiceProfile
+from calls.providers.cascade.answering import Answering
+from calls.providers.cascade.hearing import Hearing
+from calls.providers.cascade.outbox import Outbox
+from calls.providers.cascade.tasks import Tasks
+from calls.providers.cascade.thought import Mind, recite, think
+from calls.providers.cascade.voice import Mouth
+
+CONTEXT_CHARS = 400
+"""So much of what the agent said last helps the recogniser."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a cascade is made of. Without `tts` answers are text alone."""
+
+    stt: SpeechToText
+    llm: LanguageModel
+    tts: TextToSpeech | None
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the agent is and speaks.
+
+    `language` is a BCP 47 tag; `voice` is the synthesiser's own name for a voice, empty for its
+    default; `speed` is 1.0 for the voice's normal pace.
+    """
+
+    system_prompt: str = ""
+    tools: tuple[ToolSpec, ...] = ()
+    language: str = "en"
+    voice: str = ""
+    speed: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long a provider may be silent before its stage counts as failed.
+
+    `stt_ms` counts from the commit; `llm_ms` and `tts_ms` before the first part of an answer, or
+    of a piece's sound, and again between parts.
+    """
+
+    stt_ms: int = 10_000
+    llm_ms: int = 10_000
+    tts_ms: int = 5_000
+
+
+class Cascade:
+    """A voice session out of three services. `VoiceSession` says what its methods promise."""
+
+    def __init__(
+        self,
+        services: Services,
+        manner: Manner,
+        *,
+        profile: VoiceProfile,
+        clock: Clock,
+        deadlines: Deadlines | None = None,
+    ) -> None:
+        limits = deadlines or Deadlines()
+        self.profile = profile
+        self._manner = manner
+        self._mind = Mind(services.llm, clock, limits.llm_ms)
+        self._tasks = Tasks(clock)
+        self._outbox = Outbox()
+        self._hearing = Hearing(services.stt, self._tasks, self._outbox, limits.stt_ms)
+        mouth = _mouth(services.tts, manner, clock, limits.tts_ms) if services.tts else None
+        self._answering = Answering(mouth, self._tasks, self._outbox)
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.open()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._outbox.close()
+        await self._tasks.close()
+
+    async def listen(self, pcm: bytes) -> None:
+        context = self._answering.last_words[-CONTEXT_CHARS:]
+        self._hearing.feed(pcm, language=self._manner.language, context=context)
+
+    async def commit(self) -> None:
+        self._hearing.commit()
+
+    async def discard(self) -> None:
+        self._hearing.discard()
+
+    async def respond(
+        self, response_id: int, items: tuple[Item, ...], *, tools_allowed: bool
+    ) -> None:
+        manner = self._manner
+        tools = manner.tools if tools_allowed else ()
+        prompt = Prompt(manner.system_prompt, items, tools, manner.language)
+        self._answering.begin(response_id, partial(think, self._mind, prompt))
+
+    async def say(self, response_id: int, text: str) -> None:
+        self._answering.begin(response_id, partial(recite, text))
+
+    async def cancel(self, response_id: int, heard_ms: int) -> None:  # noqa: ARG002 - for others
+        self._answering.cancel(response_id)
+
+    async def reset(self, system_prompt: str | None) -> None:
+        if system_prompt is not None:
+            self._manner = replace(self._manner, system_prompt=system_prompt)
+
+    def hold(self, held: bool, /) -> None:
+        self._answering.hold(held)
+
+    def events(self) -> AsyncIterator[Event]:
+        return self._outbox.events()
+
+
+def _mouth(tts: TextToSpeech, manner: Manner, clock: Clock, deadline_ms: int) -> Mouth:
+    return Mouth(tts, manner.language, manner.voice, manner.speed, clock, deadline_ms)
