@@ -33,7 +33,7 @@ class RealServer:
 
     def __init__(self, var_dir: Path, command: tuple[str, ...], environment: dict[str, str]):
         self.var_dir = var_dir
-        self.log_file = var_dir / "server.log"
+        self.log_file = _unused(var_dir)
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, str(ROOT / "manage.py"), *command, "--port", "0"],
@@ -81,6 +81,11 @@ class RealServer:
         raise RuntimeError(f"the server did not start:\n{self.log()}")
 
 
+def _unused(var_dir: Path) -> Path:
+    """A log file for each process, also where several run one after the other."""
+    return var_dir / f"server{len(list(var_dir.glob('server*.log')))}.log"
+
+
 @dataclass(frozen=True, slots=True)
 class Installation:
     """What `up` prepares, made once and copied for each server."""
@@ -103,7 +108,7 @@ class Installation:
     def start(self, var_dir: Path, environment: dict[str, str]) -> RealServer:
         """Start a server on a copy; `var_dir` may be there already, from a server before."""
         if not (var_dir / "db.sqlite3").exists():
-            left_out = shutil.ignore_patterns("static", "server.log")
+            left_out = shutil.ignore_patterns("static", "server*.log")
             shutil.copytree(self.template, var_dir, ignore=left_out, dirs_exist_ok=True)
         shared = {"STATIC_ROOT": str(self.template / "static")}
         return RealServer(var_dir, ("serve",), shared | environment)

@@ -155,7 +155,7 @@ class Server(Daphne):
         factory = WebSocketFactory(self, server="")
         factory.setProtocolOptions(
             autoPingTimeout=self.ping_timeout,
-            allowNullOrigin=False,
+            allowNullOrigin=True,  # to be refused like any other, by the application
             openHandshakeTimeout=self.websocket_handshake_timeout,
             maxMessagePayloadSize=self.websocket_max_message_size,
             maxFramePayloadSize=self.websocket_max_frame_size,

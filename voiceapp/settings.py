@@ -191,11 +191,18 @@ LOGGING = {
     "formatters": {
         "line": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+        "nowhere": {"class": "logging.NullHandler"},
+    },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         "calls": {"level": ENVIRONMENT.log_level},
         "voiceapp": {"level": ENVIRONMENT.log_level},
+        "voiceapp.access": {"level": "INFO" if ENVIRONMENT.log_level == "DEBUG" else "WARNING"},
         "django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        # Scanners try any page and any name there is; the latter cost a traceback each.
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
     },
 }

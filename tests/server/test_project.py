@@ -1,0 +1,191 @@
+"""The project as `up` and `serve` start it: its door, its headers, its files."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from http.client import HTTPConnection
+from urllib.parse import urlencode
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from tests.needs import machine_environment
+from tests.servers import ROOT
+
+
+@pytest.fixture
+def server(start_server):
+    return start_server()
+
+
+def request(server, path, *, body=None, method="GET", headers=None):
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
+    try:
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(errors="replace"), answer.msg
+    finally:
+        connection.close()
+
+
+def test_every_page_says_what_a_browser_may_do(server):
+    for path in ("/", "/admin/login/", "/nowhere"):
+        _, _, headers = request(server, path)
+        policy = headers["Content-Security-Policy"]
+        assert "unsafe" not in policy
+        assert "default-src 'self'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert headers["Permissions-Policy"].startswith("microphone=(self)")
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_page_needs_no_inline_script_or_style(server):
+    for path in ("/", "/admin/login/"):
+        _, page, _ = request(server, path)
+        assert not re.search(r"<script(?![^>]*(src=|type=\"application/json\"))[^>]*>", page), path
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=", page), path
+
+
+def test_the_printed_password_opens_the_admin(server, installation):
+    _, page, headers = request(server, "/admin/login/")
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)[1]
+    form = {"username": "admin", "password": installation.admin_password, "next": "/admin/"}
+    status, _, answer = request(
+        server,
+        "/admin/login/",
+        method="POST",
+        body=urlencode(form | {"csrfmiddlewaretoken": token}),
+        headers={
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Cookie": headers["Set-Cookie"].partition(";")[0],
+        },
+    )
+    assert (status, answer["Location"]) == (302, "/admin/")
+
+
+def test_a_hashed_file_is_kept_for_ever_and_a_plain_one_is_asked_for_again(server, installation):
+    manifest = json.loads((installation.template / "static" / "staticfiles.json").read_text())
+    plain, hashed = next(
+        (plain, hashed) for plain, hashed in manifest["paths"].items() if plain.endswith(".css")
+    )
+    _, _, kept = request(server, f"/static/{hashed}", headers={"Accept-Encoding": "gzip"})
+    assert "immutable" in kept["Cache-Control"]
+    assert kept["Content-Encoding"] == "gzip"
+    status, _, asked = request(server, f"/static/{plain}")
+    assert status == 200
+    assert int(re.search(r"max-age=(\d+)", asked["Cache-Control"])[1]) <= 60
+
+
+def test_modules_import_each_other_by_hashed_names(installation):
+    static = installation.template / "static"
+    manifest = json.loads((static / "staticfiles.json").read_text())["paths"]
+    modules = {plain: hashed for plain, hashed in manifest.items() if "calls/js/" in plain}
+    imports = [
+        name
+        for hashed in modules.values()
+        for name in re.findall(r"from \"\./([^\"]+)\"", (static / hashed).read_text())
+    ]
+    known = {hashed.rpartition("/")[2] for hashed in modules.values()}
+    assert imports
+    assert set(imports) <= known
+
+
+@pytest.mark.parametrize("path", ["/ws/nowhere/", "/", "/admin/"])
+def test_a_socket_to_an_unknown_address_is_refused_without_a_trace(server, path):
+    with pytest.raises(InvalidStatus) as refused:
+        connect(f"{server.ws_url}{path}")
+    assert refused.value.response.status_code == 403
+    assert "Traceback" not in server.log()
+
+
+@pytest.mark.parametrize("origin", ["http://example.com", "null", "http://127.0.0.1:1"])
+def test_another_origin_opens_no_socket(server, origin):
+    with pytest.raises(InvalidStatus) as refused:
+        connect(f"{server.ws_url}/ws/call/", origin=origin)
+    assert refused.value.response.status_code == 403
+
+
+def test_our_own_page_opens_one(server):
+    with connect(f"{server.ws_url}/ws/call/", origin=server.url):
+        pass
+
+
+def test_a_name_that_is_not_ours_gets_no_page(server):
+    assert request(server, "/", headers={"Host": "evil.example"})[0] == 400
+
+
+def manage(*words, **environment):
+    return subprocess.run(
+        [sys.executable, "manage.py", *words],
+        cwd=ROOT,
+        env=machine_environment(NO_BOOTSTRAP="1", **environment),
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", ["up", "serve"])
+def test_a_busy_port_is_one_clear_line_and_nothing_else(tmp_path, command):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = manage(command, "--port", str(port), VAR_DIR=str(tmp_path / "var"))
+    assert said.returncode == 1
+    assert len(said.stderr.splitlines()) == 1
+    assert f"port {port}" in said.stderr
+    assert f"--port {port + 1}" in said.stderr
+    assert not (tmp_path / "var" / "db.sqlite3").exists()
+
+
+def test_the_production_profile_passes_djangos_own_check(tmp_path):
+    said = manage(
+        "check",
+        "--deploy",
+        "--fail-level=WARNING",
+        VAR_DIR=str(tmp_path),
+        ALLOWED_HOSTS="voice.example",
+        SECRET_KEY="q" * 25 + "0123456789abcdefghijklmnopqrstuvwxyz",
+    )
+    assert said.returncode == 0, said.stderr
+
+
+@pytest.mark.postgres
+@pytest.mark.redis
+def test_the_same_settings_serve_postgresql_and_redis(tmp_path):
+    from tests.needs import POSTGRES_URL, REDIS_URL
+
+    said = manage(
+        "shell",
+        "-c",
+        "from django.db import connection; from channels.layers import get_channel_layer;"
+        "cursor = connection.cursor(); cursor.execute('select 1');"
+        "print(cursor.fetchone(), connection.vendor, type(get_channel_layer()).__name__)",
+        VAR_DIR=str(tmp_path),
+        DATABASE_URL=POSTGRES_URL,
+        REDIS_URL=REDIS_URL,
+    )
+    assert "(1,) postgresql RedisPubSubChannelLayer" in said.stdout, said.stderr
+
+
+def test_sqlite_waits_for_its_turn_and_writes_ahead(tmp_path):
+    said = manage(
+        "shell",
+        "-c",
+        "from django.db import connection as c; cursor = c.cursor();"
+        "print(cursor.execute('pragma journal_mode').fetchone(), c.transaction_mode,"
+        "cursor.execute('pragma busy_timeout').fetchone())",
+        VAR_DIR=str(tmp_path),
+    )
+    assert "('wal',) IMMEDIATE (20000,)" in said.stdout, said.stderr
+
+
+def test_a_second_start_finds_everything_done(start_server, installation):
+    first = start_server()
+    assert first.terminate() == 0
+    again = start_server(var_dir=first.var_dir)
+    assert request(again, "/livez")[0] == 200
