@@ -102,10 +102,15 @@ class Gateway:
         await asyncio.shield(asyncio.wrap_future(self.submit(unit)))
 
     def submit(self, unit: Unit) -> Future[None]:
-        """Take `unit` in, from any thread, without waiting; the future says when it is safe."""
+        """Take `unit` in, from any thread, without waiting.
+
+        Returns:
+            A future that is done when the unit is safe; RuntimeError: the gateway is closed.
+        """
         done: Future[None] = Future()
         if not self._thread.is_alive():
-            raise RuntimeError(CLOSED)
+            done.set_exception(RuntimeError(CLOSED))
+            return done
         self._inbox.put(Waiting(unit, done, time.monotonic()))
         return done
 

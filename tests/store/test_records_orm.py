@@ -8,9 +8,9 @@ from calls.domain.timings import Turn, TurnTimings
 from calls.models import Conversation, ConversationStatus, Summary, SummaryState
 from calls.models import Item as ItemRow
 from calls.models import Turn as TurnRow
-from calls.store.agents import agent_get, demo_agent_ensure
 from calls.store.database import in_database
-from calls.store.records import Opening, OrmCallRecords, conversation_open, heartbeat
+from calls.store.records import heartbeat
+from tests.store.factories import opened
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.asyncio]
 
@@ -29,13 +29,6 @@ ANSWER = Item(
     metadata={"mood": "calm"},
     revision=1,
 )
-
-
-async def opened(call_id: str = "call-1", **changes) -> OrmCallRecords:
-    await in_database(demo_agent_ensure)
-    agent = await in_database(agent_get, "demo")
-    opening = {"call_id": call_id, "agent": agent, "protocol": "browser", "language": "en"}
-    return await conversation_open(Opening(**(opening | changes)))
 
 
 async def test_an_item_comes_back_as_it_was():
