@@ -8,7 +8,7 @@ from typing import Any
 
 from calls.domain.effects import RunTool
 from calls.domain.events import ToolFinished
-from calls.ports.tools import CallInfo, Tool, ToolSpec
+from calls.ports.tools import CallInfo, Tool, ToolError, ToolSpec
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Toolbox:
         """Run it; every failure is an output that tells the model what went wrong."""
         try:
             output = await self._run(order)
-        except _ToolError as fault:
+        except ToolError as fault:
             return _failed(order, str(fault))
         except Exception as error:  # noqa: BLE001 - a tool is foreign code
             logger.warning(
@@ -49,26 +49,22 @@ class Toolbox:
     async def _run(self, order: RunTool) -> str:
         tool = self._tools.get(order.name)
         if tool is None:
-            raise _ToolError(f"There is no tool named {order.name}.")
+            raise ToolError(f"There is no tool named {order.name}.")
         arguments = _arguments(order.arguments)
         try:
             async with asyncio.timeout(tool.timeout_ms / 1000):
                 return await tool.run(self._call, arguments)
         except TimeoutError:
-            raise _ToolError("The tool took too long.") from None
-
-
-class _ToolError(Exception):
-    pass
+            raise ToolError("The tool took too long.") from None
 
 
 def _arguments(text: str) -> Mapping[str, Any]:
     try:
         value = json.loads(text or "{}")
     except (ValueError, RecursionError):
-        raise _ToolError("The arguments are not valid JSON.") from None
+        raise ToolError("The arguments are not valid JSON.") from None
     if not isinstance(value, dict):
-        raise _ToolError("The arguments are not a JSON object.")
+        raise ToolError("The arguments are not a JSON object.")
     return value
 
 

@@ -118,3 +118,12 @@ class TextToSpeech(Protocol):
             ProviderError: stage TTS.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a cascade is made of. Without `tts` answers are text alone."""
+
+    stt: SpeechToText
+    llm: LanguageModel
+    tts: TextToSpeech | None

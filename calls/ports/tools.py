@@ -24,6 +24,10 @@ class CallInfo:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
+class ToolError(Exception):
+    """What a tool tells the model instead of a result: why it could not do what was asked."""
+
+
 class Tool(Protocol):
     spec: ToolSpec
     timeout_ms: int
@@ -31,6 +35,7 @@ class Tool(Protocol):
     async def run(self, call: CallInfo, arguments: Mapping[str, Any]) -> str:
         """Do it and say what came of it, as text or JSON for the model.
 
-        Any exception is told to the model as a failure, by its type only.
+        Raises:
+            ToolError: its text is told to the model. Of any other exception only the type is.
         """
         ...

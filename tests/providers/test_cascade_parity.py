@@ -4,10 +4,10 @@ import pytest
 
 from calls.domain.events import Stage
 from calls.ports.errors import ProviderError, ProviderFault
-from calls.ports.speech import ToolCallRequested
+from calls.ports.speech import Services, ToolCallRequested
 from calls.ports.tools import ToolSpec
 from calls.ports.voice import VoiceProfile
-from calls.providers.cascade.session import Cascade, Manner, Services
+from calls.providers.cascade.session import Cascade, Manner
 from tests.doubles.clock import FakeClock
 from tests.doubles.speech import Partial, ScriptedModel, ScriptedRecogniser, ScriptedVoice, Stall
 from tests.providers.parity import VoiceSessionPromises

@@ -8,7 +8,7 @@ from typing import Self
 from calls.domain.events import Event
 from calls.domain.items import Item
 from calls.ports.clock import Clock
-from calls.ports.speech import LanguageModel, Prompt, SpeechToText, TextToSpeech
+from calls.ports.speech import Prompt, Services, TextToSpeech
 from calls.ports.tools import ToolSpec
 from calls.ports.voice import VoiceProfile
 from calls.providers.cascade.answering import Answering
@@ -20,15 +20,6 @@ from calls.providers.cascade.voice import Mouth
 
 CONTEXT_CHARS = 400
 """So much of what the agent said last helps the recogniser."""
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What a cascade is made of. Without `tts` answers are text alone."""
-
-    stt: SpeechToText
-    llm: LanguageModel
-    tts: TextToSpeech | None
 
 
 @dataclass(frozen=True, slots=True)
