@@ -5,10 +5,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from django.db import InterfaceError, OperationalError, connections
+from django.db import InterfaceError, OperationalError, ProgrammingError, connections
 
-AWAY = (OperationalError, InterfaceError)
-"""What is raised while the database cannot be reached, or is busy for too long."""
+AWAY = (OperationalError, InterfaceError, ProgrammingError)
+"""What is raised while the database cannot be reached, is busy for too long or not migrated."""
 
 _THREADS = 4
 

@@ -22,7 +22,7 @@ from threading import Lock, Thread
 from django.db import connection
 
 from calls.conf import calls_settings
-from calls.store.journal import Journal, journal_read
+from calls.store.journal import Journal, journal_read, refused_keep
 from calls.store.units import Unit
 from calls.store.writing import heartbeat_write, units_write
 
@@ -64,7 +64,7 @@ class Job:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     away: bool
-    rejected: Sequence[Unit]
+    refused: Sequence[Unit]
     offset: int
 
 
@@ -221,7 +221,7 @@ class Coordinator:
             self._handed = []
             return
         self._pause_s = self._next_s = 0.0
-        self._reject(outcome.rejected)
+        self._keep(outcome.refused)
         self._acknowledge()
         if self._journal.size_bytes:
             self._replayed_bytes = outcome.offset
@@ -250,12 +250,13 @@ class Coordinator:
             if entry.done.set_running_or_notify_cancel():
                 entry.done.set_result(None)
 
-    def _reject(self, units: Sequence[Unit]) -> None:
+    def _keep(self, refused: Sequence[Unit]) -> None:
         try:
-            if units:
-                self._journal.reject(units)
-        except OSError:
-            logger.exception("Refused records could not be kept")
+            if refused:
+                refused_keep(self._journal.folder, refused)
+        except OSError as error:
+            extra = {"error": error.strerror, "count": len(refused)}
+            logger.error("Refused records could not be kept", extra=extra)  # noqa: TRY400
 
 
 class Database:
@@ -283,7 +284,7 @@ def job_perform(job: Job) -> Outcome:
     try:
         if job.journal is not None:
             units, offset = journal_read(job.journal, job.offset, job.end, LARGEST_BATCH)
-        rejected = units_write(units) if units else []
+        refused = units_write(units) if units else []
         if job.call_ids:
             heartbeat_write(job.call_ids)
     except Exception as error:  # noqa: BLE001 - the thread lives on; nothing counts as written
@@ -291,8 +292,8 @@ def job_perform(job: Job) -> Outcome:
         extra = {"error": type(error).__name__}
         logger.warning("Records cannot reach the database", extra=extra)
         connection.close()
-        return Outcome(away=True, rejected=(), offset=job.offset)
-    return Outcome(away=False, rejected=rejected, offset=offset)
+        return Outcome(away=True, refused=(), offset=job.offset)
+    return Outcome(away=False, refused=refused, offset=offset)
 
 
 def _close_if_dead() -> None:

@@ -10,7 +10,7 @@ from secrets import token_hex
 from calls.store.units import Unit, unit_read
 
 SUFFIX = ".jsonl"
-REJECTED = "rejected.log"
+REFUSED = "refused.log"
 """Units that the database refuses for good, kept for a person to look at."""
 
 _MODE = 0o600
@@ -23,7 +23,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._file: int | None = None
         self._path: Path | None = None
         self.size_bytes = 0
@@ -56,19 +56,6 @@ class Journal:
             os.ftruncate(self._file, 0)
         self.size_bytes = 0
 
-    def reject(self, units: Iterable[Unit]) -> None:
-        """Keep units that the database refuses.
-
-        Raises:
-            OSError: they could not be kept.
-        """
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.open(self._folder / REJECTED, os.O_WRONLY | os.O_CREAT | os.O_APPEND, _MODE)
-        try:
-            _write_all(file, b"".join(unit.line() for unit in units))
-        finally:
-            os.close(file)
-
     def close(self) -> None:
         """Let go of the file, and remove it when nothing waits in it."""
         if self._file is None:
@@ -80,15 +67,29 @@ class Journal:
 
     def _open(self) -> int:
         """A new file; it gets its name only once it is locked, so that nobody takes it for dead."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._folder / f"{os.getpid()}-{token_hex(6)}{SUFFIX}"
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self.folder / f"{os.getpid()}-{token_hex(6)}{SUFFIX}"
         fresh = path.with_suffix(".new")
         file = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, _MODE)
         fcntl.flock(file, fcntl.LOCK_EX)
         fresh.rename(path)
-        _sync_folder(self._folder)
+        _sync_folder(self.folder)
         self._file, self._path = file, path
         return file
+
+
+def refused_keep(folder: Path, units: Iterable[Unit]) -> None:
+    """Keep units that the database refuses for good.
+
+    Raises:
+        OSError: they could not be kept.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = os.open(folder / REFUSED, os.O_WRONLY | os.O_CREAT | os.O_APPEND, _MODE)
+    try:
+        _write_all(file, b"".join(unit.line() for unit in units))
+    finally:
+        os.close(file)
 
 
 def journal_read(path: Path, offset: int, end: int, limit: int) -> tuple[list[Unit], int]:

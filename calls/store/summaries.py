@@ -70,7 +70,7 @@ async def summaries_run_due(summarizers: SummarizerFactory) -> int:
     """Write all summaries that are due; returns how many were taken on.
 
     Raises:
-        OperationalError, InterfaceError: the database is away.
+        AWAY: the database is away.
     """
     taken = 0
     while (lease := await in_database(_take)) is not None:

@@ -39,7 +39,7 @@ def units_write(units: Sequence[Unit]) -> list[Unit]:
         The units that the database refuses for good.
 
     Raises:
-        OperationalError, InterfaceError: the database is away; nothing says how much was written,
+        AWAY: the database is away; nothing says how much was written,
             and writing all of it again is right.
     """
     try:
@@ -78,15 +78,16 @@ def heartbeat_write(call_ids: Collection[str]) -> None:
 
 def _write(units: Sequence[Unit]) -> None:
     with transaction.atomic():
-        known = set(
-            Conversation.objects.filter(pk__in={unit.call_id for unit in units}).values_list(
-                "pk", flat=True
-            )
-        )
-        # The record of a conversation that was erased in mid-call is not wanted.
+        known = _known(units)
         for kind, write in _WRITERS.items():
             if wanted := [unit for unit in units if unit.kind is kind and unit.call_id in known]:
                 write(wanted)
+
+
+def _known(units: Iterable[Unit]) -> set[str]:
+    """Of which calls there is a record: one that was erased in mid-call is not wanted any more."""
+    call_ids = {unit.call_id for unit in units}
+    return set(Conversation.objects.filter(pk__in=call_ids).values_list("pk", flat=True))
 
 
 def _write_items(units: Sequence[Unit]) -> None:
@@ -149,7 +150,10 @@ def conversations_settle(conversations: Iterable[Conversation]) -> None:
     )
     wanted = [entry for entry in ended if entry.agent_snapshot.get("summarized", True)]
     Summary.objects.bulk_create(
-        [Summary(conversation=entry) for entry in wanted], ignore_conflicts=True
+        [Summary(conversation=entry) for entry in wanted],
+        update_conflicts=True,
+        unique_fields=["conversation"],
+        update_fields=["state", "attempts", "lease_until", "error"],
     )
 
 

@@ -194,7 +194,7 @@ class TestRecording:
 
 async def row_of_open_recording() -> Recording:
     async with asyncio.timeout(5):
-        while not await in_database(Recording.objects.exists):
+        while not await in_database(Recording.objects.exists):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     return await in_database(stored)
 

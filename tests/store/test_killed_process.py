@@ -1,0 +1,156 @@
+"""kill -9: what was acknowledged is on the record, the call is closed, the recording plays."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests import needs
+
+ROOT = Path(__file__).parents[2]
+
+
+class Place:
+    """An installation of its own: database, journal and recordings below one folder."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.database = folder / "db.sqlite3"
+        self.environment = needs.machine_environment(
+            VAR_DIR=str(folder),
+            DATABASE_URL=f"sqlite:///{self.database}",
+            DJANGO_SETTINGS_MODULE="voiceapp.settings",
+            PYTHONPATH=str(ROOT),
+        )
+        self.manage("migrate", "--skip-checks")
+
+    def manage(self, *words: str) -> str:
+        command = [
+            sys.executable,
+            "manage.py",
+            *words,
+            "-v0" if words[0] == "migrate" else "--no-color",
+        ]
+        done = subprocess.run(
+            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=50
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def start(self, call_id: str) -> subprocess.Popen:
+        script = [sys.executable, str(Path(__file__).parent / "killed.py"), call_id]
+        return subprocess.Popen(
+            script, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, text=True
+        )
+
+    def query(self, sql: str) -> list[tuple]:
+        connection = sqlite3.connect(self.database)
+        try:
+            return connection.execute(sql).fetchall()
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Place:
+    return Place(tmp_path_factory.mktemp("killed"))
+
+
+def acknowledged_until(process: subprocess.Popen, enough: Callable[[list[int]], bool]) -> list[int]:
+    """Read acknowledgements until there are enough, kill the process, read the rest."""
+    items: list[int] = []
+    for line in process.stdout:
+        kind, _, number = line.strip().partition(" ")
+        if kind == "item":
+            items.append(int(number))
+            if enough(items):
+                break
+    os.kill(process.pid, signal.SIGKILL)
+    rest, _ = process.communicate()
+    return items + [int(line[5:]) for line in rest.splitlines() if line.startswith("item ")]
+
+
+def closed_as_interrupted(place: Place, call_id: str) -> None:
+    status = place.query(
+        f"select status, end_reason, duration_ms > 0 from calls_conversation where call_id='{call_id}'"
+    )
+    assert status == [("ended", "interrupted", 1)]
+    running = place.query(
+        f"select distinct status from calls_item where conversation_id='{call_id}' and role='tool'"
+    )
+    assert running == [("interrupted",)]
+    summary = place.query(f"select state from calls_summary where conversation_id='{call_id}'")
+    assert summary == [("pending",)]
+
+
+@pytest.mark.timeout(120)
+def test_no_acknowledged_item_is_lost(place):
+    process = place.start("killed-1")
+    started_s = time.monotonic()
+    items = acknowledged_until(process, lambda so_far: time.monotonic() - started_s > 3)
+    stored = place.query(
+        "select item_id from calls_item where conversation_id='killed-1' and role='agent'"
+    )
+    assert len(items) > 100
+    assert set(items) <= {item_id for (item_id,) in stored}
+
+    said = place.manage("reap_calls")
+
+    assert "Calls closed: 1. Recordings repaired: 1." in said
+    closed_as_interrupted(place, "killed-1")
+    ((path, state, duration_ms, size_bytes),) = place.query(
+        "select path, state, duration_ms, size_bytes from calls_recording"
+        " where conversation_id='killed-1'"
+    )
+    file = place.folder / "recordings" / path
+    assert state == "truncated"
+    assert duration_ms > 500
+    assert file.stat().st_size == size_bytes
+    assert int.from_bytes(file.read_bytes()[40:44], "little") == size_bytes - 44
+    assert "Calls closed: 0. Recordings repaired: 0." in place.manage("reap_calls")
+
+
+@pytest.mark.timeout(120)
+def test_what_waits_for_the_database_is_not_lost_either(place):
+    process = place.start("killed-2")
+    assert process.stdout.readline() == "ready\n"
+    process.stdout.readline()
+    lock = sqlite3.connect(place.database, isolation_level=None, timeout=30)
+    lock.execute("begin immediate")
+    started_s = time.monotonic()
+    items = acknowledged_until(process, lambda so_far: time.monotonic() - started_s > 4)
+    lock.execute("rollback")
+    lock.close()
+    stored = place.query(
+        "select item_id from calls_item where conversation_id='killed-2' and role='agent'"
+    )
+    assert set(items) - {item_id for (item_id,) in stored}, "the journal was not needed"
+
+    place.manage("reap_calls")
+
+    stored = place.query(
+        "select item_id from calls_item where conversation_id='killed-2' and role='agent'"
+    )
+    assert set(items) <= {item_id for (item_id,) in stored}
+    closed_as_interrupted(place, "killed-2")
+    assert list((place.folder / "journal").glob("*")) == []
+
+
+@pytest.mark.timeout(120)
+def test_a_live_call_is_left_alone(place):
+    process = place.start("alive")
+    try:
+        assert process.stdout.readline() == "ready\n"
+        place.manage("reap_calls")
+        status = place.query("select status from calls_conversation where call_id='alive'")
+        assert status == [("active",)]
+    finally:
+        process.kill()
+        process.communicate()
+        place.manage("reap_calls")
