@@ -166,6 +166,7 @@ CONTENT_SECURITY_POLICY = {
 PERMISSIONS_POLICY = "microphone=(self), camera=(), geolocation=()"
 X_FRAME_OPTIONS = "DENY"
 SECURE_SSL_REDIRECT = ENVIRONMENT.ssl_redirect
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$"]  # a supervisor asks past the proxy
 SECURE_HSTS_SECONDS = 0 if ENVIRONMENT.local else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not ENVIRONMENT.local
 SECURE_HSTS_PRELOAD = not ENVIRONMENT.local

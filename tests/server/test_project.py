@@ -5,7 +5,9 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from http.client import HTTPConnection
+from shutil import copytree
 from urllib.parse import urlencode
 
 import pytest
@@ -13,12 +15,16 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests.needs import machine_environment
-from tests.servers import ROOT
+from tests.servers import ROOT, RealServer
 
 
-@pytest.fixture
-def server(start_server):
-    return start_server()
+@pytest.fixture(scope="module")
+def server(installation, tmp_path_factory):
+    """One for all that only ask."""
+    server = installation.start(tmp_path_factory.mktemp("server"), {})
+    yield server
+    server.kill()
+    assert "Traceback" not in server.log(), server.log()
 
 
 def request(server, path, *, body=None, method="GET", headers=None):
@@ -96,10 +102,11 @@ def test_modules_import_each_other_by_hashed_names(installation):
 
 @pytest.mark.parametrize("path", ["/ws/nowhere/", "/", "/admin/"])
 def test_a_socket_to_an_unknown_address_is_refused_without_a_trace(server, path):
+    said = len(server.log())
     with pytest.raises(InvalidStatus) as refused:
         connect(f"{server.ws_url}{path}")
     assert refused.value.response.status_code == 403
-    assert "Traceback" not in server.log()
+    assert "Traceback" not in server.log()[said:]
 
 
 @pytest.mark.parametrize("origin", ["http://example.com", "null", "http://127.0.0.1:1"])
@@ -184,8 +191,22 @@ def test_sqlite_waits_for_its_turn_and_writes_ahead(tmp_path):
     assert "('wal',) IMMEDIATE (20000,)" in said.stdout, said.stderr
 
 
-def test_a_second_start_finds_everything_done(start_server, installation):
+def test_up_says_and_does_everything_once(installation, tmp_path):
+    copytree(installation.template, tmp_path, dirs_exist_ok=True)
+    began_s = time.monotonic()
+    again = RealServer(tmp_path, ("up",), {"STATIC_ROOT": str(installation.template / "static")})
+    try:
+        assert time.monotonic() - began_s < 3
+        assert again.terminate() == 0
+        assert "password" not in again.log()
+        assert not re.search(r"done +\d", again.log())
+        assert f"{again.url}/admin/" in again.log()
+    finally:
+        again.kill()
+
+
+def test_a_killed_server_starts_again_on_what_it_left(start_server):
     first = start_server()
-    assert first.terminate() == 0
+    first.kill()
     again = start_server(var_dir=first.var_dir)
     assert request(again, "/livez")[0] == 200
