@@ -3,7 +3,7 @@
 A gate spares the network whatever does not rise above the room. What passes it is collected
 over all calls for a few milliseconds and judged in one batch, which halves its cost; with few
 calls nothing waits. All of it runs on the event loop: batches are bounded, so that they hold it
-for a millisecond or two, and a thread would only add the price of handing them over.
+for about a millisecond, and a thread would only add the price of handing them over.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ COLLECT_MS = 10
 EAGER_CALLS = 4
 """With so few calls past their gates a batch gains little, and nothing waits for one."""
 
-BATCH_WINDOWS = 32
-"""Larger batches gain nothing, and hold the event loop for longer."""
+BATCH_WINDOWS = 16
+"""Larger batches gain next to nothing, and hold the event loop for longer."""
 
 
 class SileroDetector:
@@ -40,8 +40,11 @@ class SileroDetector:
         self._network = network or SileroNetwork()
         self._collect_ms = collect_ms
         self._hearings: set[Hearing] = set()
+        self._listening: set[Hearing] = set()
         self._waiting: OrderedDict[Hearing, None] = OrderedDict()
-        self._scheduled_on: asyncio.AbstractEventLoop | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._due: asyncio.Handle | None = None
+        self._due_at_once = False
         self._complained = False
         self.degraded = False
 
@@ -54,34 +57,42 @@ class SileroDetector:
     def attend(self, hearing: Hearing) -> None:
         """See `hearing.Attendant`."""
         self._waiting[hearing] = None
-        loop = asyncio.get_running_loop()
-        if self._scheduled_on is not loop:
-            self._schedule(loop, 0 if self._few() else self._collect_ms)
+        if hearing.listening:
+            self._listening.add(hearing)
+        else:
+            self._listening.discard(hearing)
+        few_listen = hearing.listening and len(self._listening) <= EAGER_CALLS
+        self._schedule(at_once=few_listen or len(self._hearings) <= EAGER_CALLS)
 
     def dismiss(self, hearing: Hearing) -> None:
         """See `hearing.Attendant`."""
         self._hearings.discard(hearing)
+        self._listening.discard(hearing)
         self._waiting.pop(hearing, None)
 
-    def _few(self) -> bool:
-        return sum(hearing.listening for hearing in self._hearings) <= EAGER_CALLS
-
-    def _schedule(self, loop: asyncio.AbstractEventLoop, delay_ms: int) -> None:
-        self._scheduled_on = loop
-        if delay_ms:
-            loop.call_later(delay_ms / 1000, self._work)
+    def _schedule(self, *, at_once: bool) -> None:
+        """Work in the loop's next pass, or when windows had time to gather, if not sooner."""
+        loop = asyncio.get_running_loop()
+        due = self._due if self._loop is loop else None
+        if due and (self._due_at_once or not at_once):
+            return
+        if due:
+            due.cancel()
+        self._loop, self._due_at_once = loop, at_once
+        if at_once:
+            self._due = loop.call_soon(self._work)
         else:
-            loop.call_soon(self._work)
+            self._due = loop.call_later(self._collect_ms / 1000, self._work)
 
     def _work(self) -> None:
         """Judge one batch. What is left waits for the loop's next pass, behind all else due."""
-        self._scheduled_on = None
+        self._due = None
         batch = self._next_batch()
         if batch:
             self._judge(batch)
         self._waiting.update((hearing, None) for hearing, _ in batch if hearing.waiting)
         if self._waiting:
-            self._schedule(asyncio.get_running_loop(), 0)
+            self._schedule(at_once=True)
 
     def _next_batch(self) -> list[tuple[Hearing, Block]]:
         """At most one block of each call, for its memory must be up to date before the next."""
