@@ -142,10 +142,10 @@ class CallConsumer(AsyncWebsocketConsumer):
         if hello.resume is not None:
             _take_playhead(call, hello.resume)
         ready = wiring.ready(call, resumed=hello.resume is not None)
-        await client.frame(client.codec.ready(ready))
-        call.runner.attach(client)
-        if hello.resume is None:
-            await wiring.registry().start(call)
+        try:
+            await client.frame(client.codec.ready(ready))
+        finally:
+            call.runner.attach(client)
         return call
 
     def _with_address(self, hello: Hello) -> Hello:

@@ -25,6 +25,7 @@ class LiveCall:
 
     runner: CallRunner
     intake: Intake
+    agent_name: str
     _secret_hash: bytes = field(default=b"", repr=False)
 
     @property
@@ -52,6 +53,7 @@ class Registry:
         self._max_calls = max_calls
         self._calls: dict[str, LiveCall] = {}
         self._places = 0
+        self._kept: set[str] = set()
         self._draining = False
         self._home: asyncio.TaskGroup | None = None
         self._root: asyncio.Task[None] | None = None
@@ -106,10 +108,15 @@ class Registry:
     def get(self, call_id: str) -> LiveCall | None:
         return self._calls.get(call_id)
 
-    async def keep(self, work: Callable[[], Awaitable[None]], *, name: str) -> None:
-        """Run background work beside the calls, until it returns or the registry closes."""
+    async def keep_once(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run background work beside the calls, until it returns or the registry closes.
+
+        Work of a name that was given before is not begun again.
+        """
         home = await self._open()
-        home.create_task(self._guard(work, name), name=name)
+        if name not in self._kept:
+            self._kept.add(name)
+            home.create_task(self._guard(work, name), name=name)
 
     async def drain(self, *, deadline_ms: int = DRAIN_MS) -> None:
         """Refuse new calls, end the running ones (4512), wait until all is stored."""

@@ -1,0 +1,241 @@
+"""The composition root: the only module that knows which provider, store and codec is in use."""
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
+
+from calls.conf import calls_settings
+from calls.domain.errors import CallError, ErrorCode
+from calls.engine.clock import MonotonicClock
+from calls.engine.intake import Intake
+from calls.engine.registry import LiveCall, Registry
+from calls.engine.runner import CallRunner, CallSetup
+from calls.models import Heard
+from calls.ports.detection import SpeechDetector
+from calls.ports.records import CallRecords
+from calls.ports.speech import Services
+from calls.ports.tools import CallInfo, Tool
+from calls.ports.voice import VoiceProfile
+from calls.providers import embedded
+from calls.providers.cascade.session import Cascade, Manner
+from calls.providers.silero.detector import SileroDetector
+from calls.store.agents import AgentNotFoundError, AgentSettings, agent_get
+from calls.store.database import in_database
+from calls.store.reaper import reap_loop
+from calls.store.recordings import recording_open
+from calls.store.records import (
+    Opening,
+    RecordsUnavailableError,
+    conversation_open,
+    heartbeat,
+)
+from calls.store.summaries import Summarizers, summaries_loop
+from calls.wire.base import Hello, Ready, WireError
+
+EMBEDDED = "embedded"
+HEARTBEAT_S = 5
+_CLOCK = MonotonicClock()
+
+# What all calls of the process share
+
+
+@cache
+def registry() -> Registry:
+    return Registry(max_calls=calls_settings().max_calls)
+
+
+@cache
+def detector() -> SpeechDetector:
+    """Loads the model: a tenth of a second, once."""
+    return SileroDetector()
+
+
+def accepting() -> bool:
+    """Whether one more call may begin here."""
+    try:
+        with registry().place():
+            return True
+    except CallError:
+        return False
+
+
+async def startup() -> None:
+    """Make the process ready: models loaded, engines warm, background work running.
+
+    A server that knows no lifespan does all this at the first call.
+    """
+    await asyncio.to_thread(detector)
+    await _background()
+
+
+async def shutdown() -> None:
+    """End the calls well, then everything that belongs to them; idempotent."""
+    await registry().drain()
+    await registry().close()
+
+
+async def _background() -> None:
+    await registry().keep_once("heartbeats", _heartbeats)
+    await registry().keep_once("summaries", partial(summaries_loop, summarizers))
+    await registry().keep_once("reaper", reap_loop)
+
+
+async def _heartbeats() -> None:
+    while True:
+        heartbeat([call.call_id for call in registry()])
+        await asyncio.sleep(HEARTBEAT_S)
+
+
+def notice(agent: AgentSettings) -> str:
+    """What a caller must know of the voice before trusting it; empty: nothing."""
+    parts = (agent.stt_provider, agent.tts_provider)
+    return embedded.NOTICE if EMBEDDED in parts else ""
+
+
+def summarizers(_agent: Mapping[str, Any]) -> Summarizers:
+    """Who summarises a conversation of an agent with these settings."""
+    model = None
+    return Summarizers(model=model, extractive=embedded.summarizer())
+
+
+# One call
+
+
+def hello_for(address_agent: str, hello: Hello) -> Hello:
+    """The agent is named by the address, by the message, or by the settings.
+
+    Raises:
+        WireError: address and message disagree.
+    """
+    if hello.agent and address_agent and hello.agent != address_agent:
+        raise WireError(ErrorCode.BAD_MESSAGE, "The address names another agent.", 4400)
+    agent = hello.agent or address_agent or calls_settings().default_agent
+    return replace(hello, agent=agent)
+
+
+async def open_call(hello: Hello, *, client: Mapping[str, str]) -> LiveCall:
+    """Put a new call together and let it run; it begins when its client is attached.
+
+    Args:
+        client: `protocol` and `user_agent` of the client.
+
+    Raises:
+        CallError: no such agent, no place, or the record cannot be opened.
+    """
+    with registry().place():
+        await _background()
+        settings = await _agent(hello.agent)
+        call_id = secrets.token_hex(16)
+        opening = Opening(
+            call_id=call_id,
+            agent=settings,
+            protocol=client["protocol"],
+            language=hello.language or settings.language,
+            metadata=hello.metadata,
+            user_agent=client["user_agent"],
+            heard=Heard.REPORTED if hello.reports_playback else Heard.PACED,
+        )
+        try:
+            records = await conversation_open(opening)
+        except RecordsUnavailableError:
+            raise CallError(ErrorCode.BUSY, "The call cannot be recorded just now.") from None
+        call = _assemble(opening, settings, records)
+        await registry().start(call)
+        return call
+
+
+async def _agent(slug: str) -> AgentSettings:
+    try:
+        return await in_database(agent_get, slug)
+    except AgentNotFoundError:
+        raise CallError(ErrorCode.NO_SUCH_AGENT, "There is no such agent.") from None
+
+
+def _assemble(opening: Opening, agent: AgentSettings, records: CallRecords) -> LiveCall:
+    info = CallInfo(
+        call_id=opening.call_id,
+        agent=agent.slug,
+        language=opening.language,
+        metadata=opening.metadata,
+    )
+    tools = _tools(agent)
+    recording = recording_open(opening.call_id) if agent.recorded else None
+    runner = CallRunner(
+        CallSetup(
+            info=info,
+            policy=agent.policy,
+            voice=_voice(agent, info, tools),
+            records=records,
+            recording=recording,
+            tools=tools,
+            clock=_CLOCK,
+        )
+    )
+    intake = Intake(
+        detector=detector(), post=runner.post, now_ms=runner.now_ms, recording=recording
+    )
+    return LiveCall(runner, intake, agent.name)
+
+
+def _services(agent: AgentSettings) -> Services:
+    """The services that the agent's settings name.
+
+    A language model on a server of the operator's takes the place of the script.
+    """
+    return Services(
+        stt=embedded.speech_to_text(),
+        llm=embedded.script(),
+        tts=None if agent.tts_disabled else embedded.text_to_speech(),
+    )
+
+
+def _tools(agent: AgentSettings) -> tuple[Tool, ...]:
+    known = {tool.spec.name: tool for tool in embedded.tools()}
+    return tuple(known[name] for name in agent.tools if name in known)
+
+
+def _voice(agent: AgentSettings, info: CallInfo, tools: tuple[Tool, ...]) -> Cascade:
+    services = _services(agent)
+    return Cascade(
+        services,
+        Manner(
+            system_prompt=agent.system_prompt,
+            tools=tuple(tool.spec for tool in tools),
+            language=info.language,
+            voice=agent.voice,
+            speed=agent.speed,
+        ),
+        profile=VoiceProfile(
+            stt=services.stt.name,
+            llm=services.llm.name,
+            tts=services.tts.name if services.tts is not None else "",
+            notice=notice(agent),
+        ),
+        clock=_CLOCK,
+    )
+
+
+def ready(call: LiveCall, *, resumed: bool) -> Ready:
+    """What the client is told; the resume secret in it is fresh."""
+    setup = call.runner.setup
+    profile, policy = setup.voice.profile, setup.policy
+    return Ready(
+        call_id=call.call_id,
+        resume_secret=call.new_secret(),
+        resumed=resumed,
+        agent_slug=setup.info.agent,
+        agent_name=call.agent_name,
+        language=setup.info.language,
+        notice=profile.notice,
+        recording=setup.recording is not None,
+        stt=profile.stt,
+        llm=profile.llm,
+        tts=profile.tts,
+        mic_position=call.intake.position,
+        push_to_talk=call.intake.push_to_talk,
+        max_call_ms=policy.max_call_ms,
+        resume_ms=policy.resume_ms,
+    )
