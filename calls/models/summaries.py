@@ -30,6 +30,8 @@ class Summary(models.Model):
     conversation = models.OneToOneField(Conversation, models.CASCADE, primary_key=True)
     state = models.CharField(max_length=8, choices=SummaryState, default=SummaryState.PENDING)
     lease_until = models.DateTimeField(null=True)
+    lease = models.CharField(max_length=32, blank=True)
+    """Names the run that holds it."""
     attempts = models.PositiveSmallIntegerField(default=0)
     error = models.CharField(max_length=300, blank=True)
     title = models.CharField(max_length=200, blank=True)

@@ -1,7 +1,7 @@
 """The record of one call: opened before it starts, written item by item, closed at its end."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,6 @@ from calls.store.summaries import summaries_wake
 from calls.store.units import unit_finish, unit_item, unit_turn
 
 OPEN_TIMEOUT_S = 3
-HEARTBEAT_S = 5
 
 
 class RecordsUnavailableError(Exception):
@@ -69,13 +68,6 @@ def heartbeat(call_ids: Collection[str]) -> None:
     """Say that these calls live; every 5 seconds, all calls of the process at once. Never waits."""
     if call_ids:
         gateway().heartbeat(call_ids)
-
-
-async def heartbeat_loop(live: Callable[[], Collection[str]]) -> None:
-    """Keep the calls that `live` names from being taken for dead, until cancelled."""
-    while True:
-        heartbeat(live())
-        await asyncio.sleep(HEARTBEAT_S)
 
 
 class OrmCallRecords(CallRecords):

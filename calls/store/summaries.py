@@ -5,8 +5,10 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from secrets import token_hex
 from typing import Any
 
+from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
@@ -45,9 +47,10 @@ SummarizerFactory = Callable[[Mapping[str, Any]], Summarizers]
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A summary that is ours to write; `attempt` tells it from later leases of the same row."""
+    """A summary that is ours to write; `token` tells it from other leases of the same row."""
 
     call_id: str
+    token: str
     attempt: int
     items: tuple[DomainItem, ...]
     language: str
@@ -108,25 +111,29 @@ def summaries_wake() -> None:
         loop.call_soon_threadsafe(event.set)
 
 
+@transaction.atomic
 def _take() -> Lease | None:
     """Take a lease on the summary that has been due for the longest time."""
     for row in Summary.objects.filter(_DUE).order_by("requested_at")[:10]:
-        mine = Summary.objects.filter(_DUE, pk=row.pk, attempts=row.attempts).update(
+        token = token_hex(16)
+        mine = Summary.objects.filter(_DUE, pk=row.pk).update(
             state=SummaryState.RUNNING,
+            lease=token,
             attempts=F("attempts") + 1,
             lease_until=_in_seconds(LEASE_S),
         )
         if mine:
-            return _lease(row.pk, row.attempts + 1)
+            return _lease(row.pk, token)
     return None
 
 
-def _lease(call_id: str, attempt: int) -> Lease:
-    conversation = Conversation.objects.get(pk=call_id)
+def _lease(call_id: str, token: str) -> Lease:
+    conversation = Conversation.objects.select_related("summary").get(pk=call_id)
     items = Item.objects.filter(conversation=conversation).exclude(status=ItemStatus.CANCELLED)
     return Lease(
         call_id=call_id,
-        attempt=attempt,
+        token=token,
+        attempt=conversation.summary.attempts,
         items=tuple(item.domain() for item in items.order_by("item_id")),
         language=conversation.language,
         agent=conversation.agent_snapshot,
@@ -203,9 +210,7 @@ def _fail(lease: Lease, error: str) -> None:
 
 
 def _held(lease: Lease) -> Any:
-    return Summary.objects.filter(
-        pk=lease.call_id, state=SummaryState.RUNNING, attempts=lease.attempt
-    )
+    return Summary.objects.filter(pk=lease.call_id, state=SummaryState.RUNNING, lease=lease.token)
 
 
 def _in_seconds(seconds: int) -> Any:

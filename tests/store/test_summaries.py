@@ -1,0 +1,168 @@
+"""Every conversation gets its summary, whoever fails or dies on the way."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+from django.db.models.functions import Now
+
+from calls.domain.errors import EndReason
+from calls.domain.events import Stage
+from calls.domain.items import Item, ItemStatus, Role
+from calls.models import Conversation, Summary, SummaryMethod, SummaryState
+from calls.ports.errors import ProviderError, ProviderFault
+from calls.ports.summary import SummaryDraft
+from calls.store import summaries
+from calls.store.database import in_database
+from calls.store.summaries import (
+    MOST_ATTEMPTS,
+    Summarizers,
+    summaries_loop,
+    summaries_run_due,
+    summary_request,
+)
+from tests.store.factories import opened
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.asyncio]
+
+
+class Writer:
+    """Fails as it is told to, then writes; remembers what it was given."""
+
+    def __init__(self, name: str, *failures: Exception):
+        self.name = name
+        self.failures = list(failures)
+        self.given: list[tuple[Item, ...]] = []
+
+    async def summarize(self, items, *, language: str) -> SummaryDraft:
+        self.given.append(items)
+        if self.failures:
+            raise self.failures.pop(0)
+        return SummaryDraft(
+            f"{self.name}\x00 title",
+            "It went well.",
+            ("one",),
+            ("two", "three"),
+            "booked",
+            language,
+        )
+
+
+def failure(*, retryable: bool) -> ProviderError:
+    return ProviderError(
+        ProviderFault.UNAVAILABLE, "down", provider="llm", stage=Stage.LLM, retryable=retryable
+    )
+
+
+@pytest_asyncio.fixture
+async def ended() -> None:
+    records = await opened()
+    await records.store_item(Item(1, Role.USER, "hello", 1))
+    await records.store_item(Item(2, Role.USER, "taken back", 1, status=ItemStatus.CANCELLED))
+    await records.store_item(Item(3, Role.AGENT, "good day", 1))
+    await records.finish(EndReason.AGENT_ENDED, duration_ms=5_000)
+
+
+def row() -> Summary:
+    return Summary.objects.get()
+
+
+def make_due() -> None:
+    Summary.objects.update(lease_until=Now() - timedelta(seconds=1))
+
+
+async def run(model: Writer | None, extractive: Writer) -> Summary:
+    await summaries_run_due(lambda agent: Summarizers(model, extractive))
+    return await in_database(row)
+
+
+async def test_the_rule_writes_where_there_is_no_model(ended):
+    rule = Writer("rule")
+    summary = await run(None, rule)
+    assert (summary.state, summary.method) == (SummaryState.DONE, SummaryMethod.EXTRACTIVE)
+    assert (summary.title, summary.outcome, summary.language) == ("rule title", "booked", "en")
+    assert (summary.key_points, summary.next_steps) == (["one"], ["two", "three"])
+    assert (summary.provider, summary.done_at is not None) == ("rule", True)
+    assert [item.text for item in rule.given[0]] == ["hello", "good day"]
+
+
+async def test_the_model_is_preferred_and_named(ended):
+    summary = await run(Writer("model"), Writer("rule"))
+    assert (summary.method, summary.provider) == (SummaryMethod.MODEL, "model")
+
+
+async def test_a_passing_failure_is_tried_again_later(ended):
+    model = Writer("model", failure(retryable=True))
+    summary = await run(model, Writer("rule"))
+    assert (summary.state, summary.attempts) == (SummaryState.PENDING, 1)
+    assert summary.error == "llm: unavailable"
+    assert (await run(model, Writer("rule"))).attempts == 1, "it was not due"
+    await in_database(make_due)
+    summary = await run(model, Writer("rule"))
+    assert (summary.state, summary.method, summary.error) == ("done", SummaryMethod.MODEL, "")
+
+
+async def test_the_rule_takes_over_when_the_model_fails_for_good(ended):
+    summary = await run(Writer("model", failure(retryable=False)), Writer("rule"))
+    assert (summary.state, summary.method) == (SummaryState.DONE, SummaryMethod.EXTRACTIVE)
+    assert summary.error == "llm: unavailable"
+
+
+async def test_the_rule_takes_over_after_the_last_attempt(ended):
+    model = Writer("model", *(failure(retryable=True) for _ in range(MOST_ATTEMPTS)))
+    for _ in range(MOST_ATTEMPTS):
+        summary = await run(model, Writer("rule"))
+        await in_database(make_due)
+    assert (summary.state, summary.method) == (SummaryState.DONE, SummaryMethod.EXTRACTIVE)
+
+
+async def test_after_five_attempts_it_has_failed(ended):
+    rule = Writer("rule", *(ValueError("defect") for _ in range(9)))
+    for _ in range(MOST_ATTEMPTS + 2):
+        summary = await run(None, rule)
+        await in_database(make_due)
+    assert (summary.state, summary.attempts) == (SummaryState.FAILED, MOST_ATTEMPTS)
+    assert summary.error == "rule: ValueError"
+    assert len(rule.given) == MOST_ATTEMPTS
+
+
+async def test_a_worker_that_died_is_replaced_when_its_lease_is_over(ended):
+    await in_database(summaries._take)
+    assert (await run(None, Writer("rule"))).state == SummaryState.RUNNING
+    await in_database(make_due)
+    assert (await run(None, Writer("rule"))).state == SummaryState.DONE
+
+
+async def test_a_lease_is_held_by_one_only(ended):
+    leases = await asyncio.gather(*(in_database(summaries._take) for _ in range(4)))
+    assert sum(lease is not None for lease in leases) == 1
+
+
+async def test_a_late_worker_does_not_write_over_a_new_request(ended):
+    late = await in_database(summaries._take)
+    await in_database(lambda: summary_request(Conversation.objects.get()))
+    await in_database(summaries._take)
+    await summaries._write(late, Summarizers(None, Writer("late")))
+    summary = await in_database(row)
+    assert (summary.state, summary.title) == (SummaryState.RUNNING, "")
+
+
+async def test_what_there_is_stays_until_the_next_is_done(ended):
+    await run(None, Writer("first"))
+    await in_database(lambda: summary_request(Conversation.objects.get()))
+    pending = await in_database(row)
+    assert (pending.state, pending.title) == (SummaryState.PENDING, "first title")
+    assert (await run(None, Writer("second"))).title == "second title"
+
+
+async def test_the_loop_wakes_when_a_call_ends():
+    rule = Writer("rule")
+    async with asyncio.timeout(3), asyncio.TaskGroup() as group:
+        loop = group.create_task(summaries_loop(lambda agent: Summarizers(None, rule)))
+        await asyncio.sleep(0.05)
+        records = await opened()
+        await records.finish(EndReason.CALLER_HUNG_UP, duration_ms=1)
+        while not rule.given:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        loop.cancel()
