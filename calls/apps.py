@@ -1,6 +1,8 @@
 """The app as Django sees it."""
 
 from django.apps import AppConfig
+from django.core.checks import register
+from typing_extensions import override
 
 
 class CallsConfig(AppConfig):
@@ -9,3 +11,9 @@ class CallsConfig(AppConfig):
     name = "calls"
     verbose_name = "Voice calls"
     default_auto_field = "django.db.models.BigAutoField"
+
+    @override
+    def ready(self) -> None:
+        from calls.checks import agents_check
+
+        register(agents_check)

@@ -69,9 +69,11 @@ class CallsSettings:
 
     Attributes:
         agents: agents written in code: slug to the dotted path of the class.
+        agent_threads: threads for the synchronous functions of agents in code.
         default_agent: slug of the agent that answers where none is named.
         recordings_dir: where recordings lie. Never below a folder that a web server shows.
         journal_dir: where records wait while the database is away.
+        debug_dir: where agents with `debug_save_speech` keep the last utterance of each call.
         local_models_dir: where downloaded speech models lie.
         speech_workers: worker processes for the embedded speech engines.
         max_calls: live calls of one process; one more is answered "busy".
@@ -85,9 +87,11 @@ class CallsSettings:
     """
 
     agents: Mapping[str, str] = _key(_names, dict)
+    agent_threads: int = _key(_number(1), 32)
     default_agent: str = _key(_text, "demo")
     recordings_dir: Path = _key(_folder, "var/recordings")  # noqa: RUF009 - it makes a field
     journal_dir: Path = _key(_folder, "var/journal")  # noqa: RUF009 - it makes a field
+    debug_dir: Path = _key(_folder, "var/debug")  # noqa: RUF009 - it makes a field
     local_models_dir: Path = _key(_folder, "var/models")  # noqa: RUF009 - it makes a field
     speech_workers: int = _key(_number(1), lambda: max(1, min(4, os.cpu_count() or 1)))
     max_calls: int = _key(_number(1), 100)
