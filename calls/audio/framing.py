@@ -26,6 +26,11 @@ class Framer:
         step = self._window_bytes
         return [stream[at : at + step] for at in range(0, whole, step)]
 
+    @property
+    def rest_bytes(self) -> int:
+        """How much waits for the rest of its window."""
+        return len(self._rest)
+
     def drain(self) -> bytes:
         """What is left over, shorter than a window. The next chunk begins a window."""
         rest, self._rest = self._rest, b""

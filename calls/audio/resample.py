@@ -12,8 +12,8 @@ HIGHEST_HZ = 48_000
 class Resampler:
     """Resampler for one stream of 16-bit mono PCM. Feed it in order, one instance a direction.
 
-    It low-passes, so that nothing folds back; its filter holds back 1 ms of sound (2 ms where
-    one of the rates is 8 kHz). Equal rates cost nothing.
+    It low-passes, so that nothing folds back; its filter holds back 16 samples of the lower
+    rate: 1 ms at 16 kHz, 2 ms at 8 kHz. Equal rates cost nothing.
 
     Args:
         source_hz: rate of what goes in, 8,000 to 48,000.
@@ -58,7 +58,7 @@ class Resampler:
 
         Returns:
             So many samples that the whole stream has n * target_hz / source_hz of them, to
-            within one.
+            within one. A stream of less than 4 ms may come out shorter.
         """
         if self._engine is None:
             return b""
