@@ -1,0 +1,290 @@
+// @ts-check
+import { clock, duration } from "./format.js";
+import { Figures } from "./figures.js";
+import { Picture, strength } from "./picture.js";
+import { TranscriptView } from "./transcript-view.js";
+import {
+  GOOD_ENDINGS,
+  MICROPHONE_PROBLEMS,
+  activityOf,
+  endingOf,
+  qualityOf,
+  situation,
+  troubleOf,
+} from "./words.js";
+
+const CLOCK_MS = 500;
+const TROUBLE_MS = 7000;
+const TROUBLE_MEMORY_MS = 15_000;
+/** Louder than this, somebody speaks: on the picture's scale. */
+const LOUD = 0.55;
+
+/**
+ * @typedef {object} Settings
+ * @property {string} name of the agent
+ * @property {string} notice
+ * @property {string} consent
+ * @property {string} headingLevel
+ */
+
+/** Shows a session. It changes only what is different. */
+export class View {
+  #parts;
+  #settings;
+  #picture;
+  #transcript;
+  #figures;
+  /** @type {import("./session.js").CallSession | undefined} */ #session;
+  #frame = 0;
+  #timer = 0;
+  #announced = "";
+  #troubleCount = 0;
+  #stage = "";
+  /** @type {number[]} when sound failed to come in time */ #underruns = [];
+
+  /** @param {import("./markup.js").Parts} parts @param {Settings} settings */
+  constructor(parts, settings) {
+    this.#parts = parts;
+    this.#settings = settings;
+    this.#picture = new Picture(parts.canvas);
+    this.#transcript = new TranscriptView(parts);
+    this.#figures = new Figures(parts);
+    parts.name.textContent = settings.name;
+    parts.name.setAttribute("aria-level", settings.headingLevel);
+    parts.face.textContent = settings.name.charAt(0).toUpperCase();
+    show(parts.notice, settings.notice);
+    show(parts.consent, settings.consent);
+    parts.typedLabel.textContent = `Type a message to ${settings.name}`;
+    parts.callButton.setAttribute("aria-label", `Call ${settings.name}`);
+    this.#render();
+  }
+
+  /** @param {import("./session.js").CallSession | undefined} session */
+  set session(session) {
+    this.#session = session;
+    this.#troubleCount = 0;
+    this.#underruns = [];
+    clearInterval(this.#timer);
+    if (session) this.#timer = setInterval(() => this.#tick(), CLOCK_MS);
+    this.#render();
+  }
+
+  close() {
+    cancelAnimationFrame(this.#frame);
+    clearInterval(this.#timer);
+    this.#picture.close();
+  }
+
+  /** Something is new; it will be shown with the next frame. */
+  update() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = requestAnimationFrame(() => this.#render());
+  }
+
+  /** @param {{ microphone: number, output: number }} levels */
+  hear(levels) {
+    const audible = this.#hears();
+    this.#picture.hear({ ...levels, microphone: audible ? levels.microphone : 0 });
+    if (this.#session?.state.muted) this.update();
+  }
+
+  /** Whether the caller's voice goes out. */
+  #hears() {
+    const session = this.#session;
+    if (!session || session.stage !== "live" || session.state.muted) return false;
+    return session.state.turns === "auto" || session.pressed;
+  }
+
+  #render() {
+    const session = this.#session;
+    const stage = session?.stage ?? "idle";
+    this.#parts.root.dataset.stage = session?.problem && stage === "idle" ? "problem" : stage;
+    this.#renderStage(stage);
+    this.#renderProblem(stage);
+    if (session) {
+      this.#renderCall(session, stage);
+      this.#transcript.render(session.captions?.lines() ?? [], this.#settings.name);
+    }
+    this.#picture.show(this.#mood(stage));
+    this.#stageChanged(stage);
+  }
+
+  /** What is there at all. @param {import("./session.js").Stage} stage */
+  #renderStage(stage) {
+    const { parts, inCall } = { parts: this.#parts, inCall: stage === "live" || stage === "reconnecting" };
+    const pushToTalk = this.#session?.state.turns === "push_to_talk";
+    const problem = Boolean(this.#session?.problem) && stage === "idle";
+    const hasMicrophone = this.#session?.hasMicrophone ?? false;
+    hide(parts.callButton, stage !== "idle" || problem);
+    hide(parts.holdButton, !(inCall && pushToTalk && hasMicrophone));
+    hide(parts.face, stage === "idle" ? !problem : inCall && pushToTalk && hasMicrophone);
+    hide(parts.invitation, stage !== "idle" || problem);
+    hide(parts.controls, !(inCall || stage === "connecting"));
+    hide(parts.facts, !inCall);
+    hide(parts.captions, stage === "idle" || stage === "asking");
+    hide(parts.composer, stage === "ended");
+    hide(parts.curious, stage === "ended");
+    hide(parts.after, stage !== "ended");
+    hide(parts.muteButton, !hasMicrophone);
+    hide(parts.turnsButton, !hasMicrophone);
+    if (!inCall) hide(parts.sound, true);
+  }
+
+  /** @param {import("./session.js").Stage} stage */
+  #renderProblem(stage) {
+    const { problem, problemTitle, problemText, problemTodo, typeInstead, retryButton } = this.#parts;
+    const explained = this.#session?.problem ? MICROPHONE_PROBLEMS[this.#session.problem] : null;
+    hide(problem, !explained || stage === "ended");
+    if (!explained) return;
+    set(problemTitle, explained.title);
+    set(problemText, explained.text);
+    set(problemTodo, explained.todo);
+    hide(typeInstead, stage !== "idle");
+    hide(retryButton, stage !== "idle");
+  }
+
+  /**
+   * @param {import("./session.js").CallSession} session
+   * @param {import("./session.js").Stage} stage
+   */
+  #renderCall(session, stage) {
+    const { state, pressed, hasMicrophone } = session;
+    const { muted, turns } = state;
+    const parts = this.#parts;
+    const now = { stage, phase: state.phase, muted, pressed, hasMicrophone };
+    const loud = strength(session.levels.microphone) > LOUD;
+    const pushToTalk = turns === "push_to_talk";
+    set(parts.phase, session.blocked ? "Tap anywhere to turn the sound on" : situation({ ...now, loud, pushToTalk }, this.#settings.name));
+    set(parts.activity, state.tools.map(({ name }) => activityOf(name)).join(" "));
+    press(parts.muteButton, muted);
+    set(parts.muteText, muted ? "Unmute" : "Mute");
+    press(parts.turnsButton, pushToTalk);
+    press(parts.holdButton, pressed);
+    set(parts.holdText, pressed ? "Talking" : "Hold to talk");
+    hide(parts.recorded, !state.ready?.recording);
+    if (state.ready) show(parts.notice, state.ready.notice || this.#settings.notice);
+    this.#figures.showTurn(state.turn);
+    this.#renderTrouble(state.error);
+    if (stage === "ended") this.#renderEnd(session);
+  }
+
+  /** @param {import("./call-state.js").CallState["error"]} error */
+  #renderTrouble(error) {
+    if (!error || error.count === this.#troubleCount) return;
+    this.#troubleCount = error.count;
+    const { trouble } = this.#parts;
+    set(trouble, troubleOf(error));
+    this.#announce(troubleOf(error));
+    setTimeout(() => error.count === this.#troubleCount && set(trouble, ""), TROUBLE_MS);
+  }
+
+  /** @param {import("./session.js").CallSession} session */
+  #renderEnd({ state, captions }) {
+    const { afterTitle, afterText, afterFacts, downloadButton, trouble } = this.#parts;
+    const { end, startedAt, endedAt } = state;
+    if (!end) return;
+    const good = GOOD_ENDINGS.has(end.reason);
+    set(afterTitle, good ? "Call ended" : startedAt ? "The call broke off" : "No call");
+    set(afterText, endingOf(end, this.#settings.name));
+    set(afterFacts, startedAt ? duration(endedAt - startedAt) : "");
+    set(trouble, "");
+    const lines = captions?.lines().length ?? 0;
+    hide(downloadButton, lines === 0);
+    hide(this.#parts.captions, lines === 0);
+  }
+
+  /** @param {import("./session.js").Stage} stage @returns {import("./picture.js").Mood} */
+  #mood(stage) {
+    if (stage === "asking" || stage === "connecting" || stage === "reconnecting") return "waiting";
+    if (stage !== "live" || !this.#session) return "still";
+    const { phase } = this.#session.state;
+    return phase === "ending" ? "speaking" : phase;
+  }
+
+  /** @param {string} stage */
+  #stageChanged(stage) {
+    if (stage === this.#stage) return;
+    const before = this.#stage;
+    this.#stage = stage;
+    if (!before) return;
+    const { afterTitle, afterText, phase, problem } = this.#parts;
+    if (stage === "ended") {
+      this.#announce(`${afterTitle.textContent}. ${afterText.textContent}`);
+      afterTitle.focus({ preventScroll: true });
+    } else if (stage === "live") {
+      this.#announce(before === "reconnecting" ? "Connected again" : `Connected to ${this.#settings.name}`);
+      if (before === "connecting") this.#focusCall();
+    } else if (!problem.hidden) {
+      this.#parts.retryButton.focus();
+    } else {
+      this.#announce(phase.textContent ?? "");
+    }
+  }
+
+  /** The button that was clicked is gone: go where the caller goes on. */
+  #focusCall() {
+    const { muteButton, typed } = this.#parts;
+    (muteButton.hidden ? typed : muteButton).focus({ preventScroll: true });
+  }
+
+  /** @param {string} text */
+  #announce(text) {
+    // The same words twice are announced twice only if they differ.
+    this.#announced = text === this.#announced ? `${text}\u00a0` : text;
+    this.#parts.announcer.textContent = this.#announced;
+  }
+
+  #tick() {
+    const session = this.#session;
+    if (!session) return;
+    const { stage, state } = session;
+    if (stage === "live") set(this.#parts.clock, clock(performance.now() - state.startedAt));
+    this.#renderQuality(session);
+  }
+
+  /** @param {import("./session.js").CallSession} session */
+  #renderQuality({ stats, state }) {
+    const underruns = stats.output?.underruns ?? 0;
+    const now = performance.now();
+    while (this.#underruns.length < underruns) this.#underruns.push(now);
+    const recent = this.#underruns.filter((at) => now - at < TROUBLE_MEMORY_MS).length;
+    const { bars, text } = qualityOf(stats.rtt_ms, recent);
+    this.#parts.quality.dataset.bars = String(bars);
+    set(this.#parts.qualityText, text);
+    const providers = Object.values(state.ready?.providers ?? {}).join(", ");
+    this.#figures.showFigures([
+      ["There and back", stats.rtt_ms === null ? "unknown" : `${stats.rtt_ms} ms`],
+      ["Sound kept ahead", `${stats.output?.targetMs ?? 80} ms`],
+      ["Gaps in the sound", String(underruns)],
+      ["Connection lost", times(stats.socketLosses ?? 0)],
+      ["Made with", providers || "unknown"],
+    ]);
+  }
+}
+
+/** @param {number} count */
+function times(count) {
+  if (count === 0) return "never";
+  return count === 1 ? "once" : `${count} times`;
+}
+
+/** @param {HTMLElement} element @param {string} text */
+function set(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** @param {HTMLElement} element @param {string} text */
+function show(element, text) {
+  set(element, text);
+  hide(element, !text);
+}
+
+/** @param {HTMLElement} element @param {boolean} hidden */
+function hide(element, hidden) {
+  if (element.hidden !== hidden) element.hidden = hidden;
+}
+
+/** @param {HTMLElement} element @param {boolean} pressed */
+function press(element, pressed) {
+  element.setAttribute("aria-pressed", String(pressed));
+}
