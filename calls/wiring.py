@@ -2,13 +2,14 @@
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
 from calls.conf import calls_settings
 from calls.domain.errors import CallError, ErrorCode
+from calls.domain.events import Stage
 from calls.engine.clock import MonotonicClock
 from calls.engine.intake import Intake
 from calls.engine.registry import LiveCall, Registry
@@ -21,6 +22,7 @@ from calls.ports.tools import CallInfo, Tool
 from calls.ports.voice import VoiceProfile
 from calls.providers import embedded
 from calls.providers.cascade.session import Cascade, Manner
+from calls.providers.code import CodeAgent, agent_class, open_agent, replaced_stages
 from calls.providers.silero.detector import SileroDetector
 from calls.store.agents import AgentNotFoundError, AgentSettings, agent_get
 from calls.store.database import in_database
@@ -35,7 +37,6 @@ from calls.store.records import (
 from calls.store.summaries import Summarizers, summaries_loop
 from calls.wire.base import Hello, Ready, WireError
 
-EMBEDDED = "embedded"
 HEARTBEAT_S = 5
 _CLOCK = MonotonicClock()
 
@@ -90,9 +91,20 @@ async def _heartbeats() -> None:
 
 
 def notice(agent: AgentSettings) -> str:
-    """What a caller must know of the voice before trusting it; empty: nothing."""
-    parts = (agent.stt_provider, agent.tts_provider)
-    return embedded.NOTICE if EMBEDDED in parts else ""
+    """What a caller must know of the embedded engines that this agent uses; empty: none."""
+    own: frozenset[Stage] = frozenset()
+    if agent.code_path:
+        own = replaced_stages(agent_class(agent.code_path, agent.slug))
+    limits = [text for stage, text in _embedded_limits(agent) if stage not in own]
+    return f"Offline demo voice: {', '.join(limits)}." if limits else ""
+
+
+def _embedded_limits(agent: AgentSettings) -> Iterator[tuple[Stage, str]]:
+    yield Stage.STT, "English, quiet room, short sentences"
+    if not agent.tts_disabled:
+        yield Stage.TTS, "robotic voice"
+    if not calls_settings().llm_base_url:
+        yield Stage.LLM, "scripted answers"
 
 
 def summarizers(_agent: Mapping[str, Any]) -> Summarizers:
@@ -127,22 +139,7 @@ async def open_call(hello: Hello, *, client: Mapping[str, str]) -> LiveCall:
     """
     with registry().place():
         await _background()
-        settings = await _agent(hello.agent)
-        call_id = secrets.token_hex(16)
-        opening = Opening(
-            call_id=call_id,
-            agent=settings,
-            protocol=client["protocol"],
-            language=hello.language or settings.language,
-            metadata=hello.metadata,
-            user_agent=client["user_agent"],
-            heard=Heard.REPORTED if hello.reports_playback else Heard.PACED,
-        )
-        try:
-            records = await conversation_open(opening)
-        except RecordsUnavailableError:
-            raise CallError(ErrorCode.BUSY, "The call cannot be recorded just now.") from None
-        call = _assemble(opening, settings, records)
+        call = await _assemble(hello, client)
         await registry().start(call)
         return call
 
@@ -154,30 +151,63 @@ async def _agent(slug: str) -> AgentSettings:
         raise CallError(ErrorCode.NO_SUCH_AGENT, "There is no such agent.") from None
 
 
-def _assemble(opening: Opening, agent: AgentSettings, records: CallRecords) -> LiveCall:
+async def _assemble(hello: Hello, client: Mapping[str, str]) -> LiveCall:
+    agent = await _agent(hello.agent)
     info = CallInfo(
-        call_id=opening.call_id,
+        call_id=secrets.token_hex(16),
         agent=agent.slug,
-        language=opening.language,
-        metadata=opening.metadata,
+        language=hello.language or agent.language,
+        metadata=hello.metadata,
     )
-    tools = _tools(agent)
-    recording = recording_open(opening.call_id) if agent.recorded else None
-    runner = CallRunner(
-        CallSetup(
-            info=info,
-            policy=agent.policy,
-            voice=_voice(agent, info, tools),
-            records=records,
-            recording=recording,
-            tools=tools,
-            clock=_CLOCK,
-        )
-    )
+    code = await open_agent(agent.code_path, info) if agent.code_path else None
+    if code is not None:
+        agent = code.settings(agent)
+        info = replace(info, language=hello.language or agent.language)
+    records = await _open_record(hello, client, agent, info)
+    setup = _setup(agent, info, records, code)
+    runner = CallRunner(setup)
     intake = Intake(
-        detector=detector(), post=runner.post, now_ms=runner.now_ms, recording=recording
+        detector=detector(), post=runner.post, now_ms=runner.now_ms, recording=setup.recording
     )
-    return LiveCall(runner, intake, agent.name)
+    if code is not None:
+        code.connect(runner)
+    return LiveCall(runner, intake, agent.name, beside=() if code is None else (code.run,))
+
+
+async def _open_record(
+    hello: Hello, client: Mapping[str, str], agent: AgentSettings, info: CallInfo
+) -> CallRecords:
+    opening = Opening(
+        call_id=info.call_id,
+        agent=agent,
+        protocol=client["protocol"],
+        language=info.language,
+        metadata=info.metadata,
+        user_agent=client["user_agent"],
+        heard=Heard.REPORTED if hello.reports_playback else Heard.PACED,
+    )
+    try:
+        return await conversation_open(opening)
+    except RecordsUnavailableError:
+        raise CallError(ErrorCode.BUSY, "The call cannot be recorded just now.") from None
+
+
+def _setup(
+    agent: AgentSettings, info: CallInfo, records: CallRecords, code: CodeAgent | None
+) -> CallSetup:
+    services, tools = _services(agent), _tools(agent)
+    if code is not None:
+        services, tools = code.services(services), (*tools, *code.tools)
+        records = code.records(records)
+    return CallSetup(
+        info=info,
+        policy=agent.policy,
+        voice=_voice(agent, info, services, tools),
+        records=records,
+        recording=recording_open(info.call_id) if agent.recorded else None,
+        tools=tools,
+        clock=_CLOCK,
+    )
 
 
 def _services(agent: AgentSettings) -> Services:
@@ -197,8 +227,9 @@ def _tools(agent: AgentSettings) -> tuple[Tool, ...]:
     return tuple(known[name] for name in agent.tools if name in known)
 
 
-def _voice(agent: AgentSettings, info: CallInfo, tools: tuple[Tool, ...]) -> Cascade:
-    services = _services(agent)
+def _voice(
+    agent: AgentSettings, info: CallInfo, services: Services, tools: tuple[Tool, ...]
+) -> Cascade:
     return Cascade(
         services,
         Manner(

@@ -26,7 +26,12 @@ class LiveCall:
     runner: CallRunner
     intake: Intake
     agent_name: str
+    beside: tuple[Callable[[], Awaitable[None]], ...] = ()
+    """Work that belongs to the call and ends by itself, soon after it."""
     _secret_hash: bytes = field(default=b"", repr=False)
+
+    def __post_init__(self) -> None:
+        self.intake.hand_to(lambda: self.runner.listens)
 
     @property
     def call_id(self) -> str:
@@ -93,6 +98,8 @@ class Registry:
         self._calls[call.call_id] = call
         self._empty.clear()
         home.create_task(self._run(call), name=f"call {call.call_id}")
+        for work in call.beside:
+            home.create_task(self._guard(work, "beside a call"))
 
     def find(self, call_id: str, secret: str) -> LiveCall:
         """The call that this secret opens.
