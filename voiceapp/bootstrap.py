@@ -15,7 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import NoReturn
 
-from voiceapp.installing import Installation, SetupError
+from voiceapp.complaints import SetupError
+from voiceapp.installing import Installation
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_HOST = "127.0.0.1"
@@ -40,9 +41,7 @@ def run(argv: list[str]) -> None:
         sys.exit(_no_django(argv))
     if command == "test":
         _run_tests(argv[2:])
-    from django.core.management import execute_from_command_line
-
-    execute_from_command_line(argv)
+    _run_django(argv)
 
 
 def _ensure(command: str, argv: list[str]) -> None:
@@ -144,6 +143,20 @@ def _no_django(argv: list[str]) -> str:
         "Django is not installed for this Python. `python3 manage.py up` sets everything up, "
         "or: pip install -r requirements.txt"
     )
+
+
+def _run_django(argv: list[str]) -> None:
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+
+    try:
+        execute_from_command_line(argv)
+    except ImproperlyConfigured as error:
+        if "--traceback" in argv:
+            raise
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def _run_tests(arguments: list[str]) -> NoReturn:

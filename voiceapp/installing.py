@@ -8,35 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-_NEEDED_BYTES = 800 * 1024 * 1024
-_MEGABYTE = 1024 * 1024
+from voiceapp.complaints import MEGABYTE, NEEDED_BYTES, SetupError, explain, explain_os_error
+
 _REPORT_EVERY_S = 5.0
-_NO_SPACE = ("no space left", "disk quota exceeded", "errno 28")
-_NO_NETWORK = (
-    "failed to establish a new connection",
-    "temporary failure in name resolution",
-    "connection refused",
-    "connection error",
-    "connectionerror",
-    "connection broken",
-    "connecttimeout",
-    "readtimeout",
-    "timed out",
-    "network is unreachable",
-    "proxyerror",
-    "certificate_verify_failed",
-    "remotedisconnected",
-)
-
-
-class SetupError(Exception):
-    """Setting up failed; the message is one line for the person at the terminal."""
 
 
 class Installation:
@@ -72,7 +51,7 @@ class Installation:
                 if not self.complete():  # by whom we waited for
                     self._install()
         except OSError as error:
-            raise SetupError(_explain_os_error(error, self.place)) from error
+            raise SetupError(explain_os_error(error, self.place)) from error
 
     def _install(self) -> None:
         if self._unusable():
@@ -106,28 +85,25 @@ class Installation:
                 venv.create(self.place, with_pip=True, symlinks=os.name != "nt")
             except subprocess.CalledProcessError as error:
                 output = (error.output or b"").decode(errors="replace")
-                raise SetupError(_explain(output, self.place)) from error
+                raise SetupError(explain(output, self.place)) from error
 
     def _fill(self) -> None:
         for file in self.requirements:
             self._stamp(file).unlink(missing_ok=True)
-        lines = [line for file in self.requirements for line in file.read_text().splitlines()]
-        total = sum("==" in line and "win32" not in line for line in lines)
         with _Progress("Packages") as progress:
-            output, failed = self._pip(progress, total)
+            output, failed = self._pip(progress)
         if failed:
-            raise SetupError(_explain(output, self.place))
+            raise SetupError(explain(output, self.place))
         for file in self.requirements:
             self._stamp(file).write_text(self._mark(file))
         self._unfinished.unlink(missing_ok=True)
 
-    def _pip(self, progress: "_Progress", total: int) -> tuple[str, bool]:
+    def _pip(self, progress: "_Progress") -> tuple[str, bool]:
         """Run pip; what it said, and whether it failed."""
         files = [part for file in self.requirements for part in ("-r", str(file))]
         options = ["--no-input", "--progress-bar=off", "--retries=2", "--only-binary=:all:"]
         command = [str(self.python), "-u", "-m", "pip", "install", *options, *files]
         said: list[str] = []
-        found = 0
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         ) as pip:
@@ -135,14 +111,16 @@ class Installation:
             try:
                 for line in pip.stdout:
                     said.append(line)
-                    found += line.startswith("Collecting ")
-                    installing = line.startswith("Installing collected")
-                    doing = "installing" if installing else f"{min(found, total)} of about {total}"
-                    progress.says(doing)
+                    progress.says(_stage(said, self._names()))
             except BaseException:
                 pip.terminate()
                 raise
         return "".join(said), pip.returncode != 0
+
+    def _names(self) -> int:
+        """How many packages the files name."""
+        lines = [line for file in self.requirements for line in _read(file).splitlines()]
+        return len({line.partition("==")[0] for line in lines if "==" in line})
 
     def _stamp(self, file: Path) -> Path:
         return self.place / f".installed-{file.name}"
@@ -171,10 +149,10 @@ def _remove(place: Path) -> None:
 
 def _refuse_little_space(folder: Path) -> None:
     free_bytes = shutil.disk_usage(folder).free
-    if free_bytes < _NEEDED_BYTES:
+    if free_bytes < NEEDED_BYTES:
         raise SetupError(
-            f"Not enough disk space in {folder}: {free_bytes // _MEGABYTE} MB are free, "
-            f"{_NEEDED_BYTES // _MEGABYTE} MB are needed."
+            f"Not enough disk space in {folder}: {free_bytes // MEGABYTE} MB are free, "
+            f"{NEEDED_BYTES // MEGABYTE} MB are needed."
         )
 
 
@@ -187,36 +165,12 @@ def _refuse_missing_venv() -> None:
         )
 
 
-def _explain_os_error(error: OSError, place: Path) -> str:
-    if any(sign in str(error).lower() for sign in _NO_SPACE):
-        return _no_space(place)
-    return f"Cannot set up {place}: {error.strerror or error}."
-
-
-def _no_space(place: Path) -> str:
-    return (
-        f"The disk is full: packages need {_NEEDED_BYTES // _MEGABYTE} MB in {place.parent} "
-        f"and some in {tempfile.gettempdir()}. Nothing was kept."
-    )
-
-
-def _explain(output: str, place: Path) -> str:
-    """What pip said, in one line."""
-    lowered = output.lower()
-    if any(sign in lowered for sign in _NO_SPACE):
-        return _no_space(place)
-    if any(sign in lowered for sign in _NO_NETWORK):
-        return (
-            "The packages could not be downloaded: no connection to the package index. "
-            "Check the network or the proxy, then run the same command again."
-        )
-    errors = [line for line in output.splitlines() if "ERROR" in line] or output.splitlines()[-1:]
-    version = ".".join(map(str, sys.version_info[:2]))
-    missing = next((line for line in errors if "No matching distribution" in line), None)
-    if missing is not None:
-        package = missing.rpartition(" ")[2]
-        return f"There is no {package} for Python {version} on this machine: try 3.11 to 3.13."
-    return f"Installing the packages failed: {errors[0] if errors else 'pip said nothing'}"
+def _stage(said: list[str], names: int) -> str:
+    """What pip is at, from what it has said."""
+    if any(line.startswith("Installing collected") for line in said):
+        return "installing"
+    found = sum(line.startswith("Collecting ") for line in said)
+    return f"downloading, {min(found, names)} of {names}"
 
 
 @contextlib.contextmanager
@@ -280,5 +234,5 @@ class _Progress:
 
     def _print(self, *, end: str) -> None:
         elapsed_s = time.monotonic() - self._began_s
-        line = f"{self._step:<20} {self._doing:<20} {elapsed_s:5.1f} s"
+        line = f"{self._step:<20} {self._doing:<24} {elapsed_s:5.1f} s"
         print(f"\r{line}" if self._alive else line, end=end, flush=True)

@@ -3,6 +3,8 @@
 import secrets
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
+
 _SECRET_BYTES = 48
 
 
@@ -12,8 +14,15 @@ def kept_secret(path: Path) -> str:
     Two processes that start together end up with the same secret.
 
     Raises:
-        OSError: the file can be neither read nor written.
+        ImproperlyConfigured: the file can be neither read nor written.
     """
+    try:
+        return _kept_secret(path)
+    except OSError as error:
+        raise ImproperlyConfigured(f"The secret key cannot be kept: {error}") from error
+
+
+def _kept_secret(path: Path) -> str:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     if not path.exists():

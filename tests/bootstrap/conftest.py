@@ -18,6 +18,7 @@ FAKES = {
     ("django", "django/core/management/__init__.py"): (
         "def execute_from_command_line(argv): print('django runs', *argv[1:])\n"
     ),
+    ("django", "django/core/exceptions.py"): "class ImproperlyConfigured(Exception): pass\n",
     ("pytest", "pytest/__init__.py"): (
         "def main(words):\n    print('pytest runs', *words)\n    return 0\n"
     ),
@@ -85,10 +86,12 @@ class Project:
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Packages by the names of Django and pytest that only say that they ran."""
     folder = tmp_path_factory.mktemp("wheels")
-    for (name, module), code in FAKES.items():
+    for name in {name for name, _ in FAKES}:
         about = f"{name}-99.0.dist-info"
         with zipfile.ZipFile(folder / f"{name}-99.0-py3-none-any.whl", "w") as wheel:
-            wheel.writestr(module, code)
+            for (owner, module), code in FAKES.items():
+                if owner == name:
+                    wheel.writestr(module, code)
             wheel.writestr(
                 f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 99.0\n"
             )

@@ -137,6 +137,44 @@ def manage(*words, **environment):
     )
 
 
+def test_a_wrong_environment_is_said_without_a_traceback(tmp_path):
+    said = manage("up", VAR_DIR=str(tmp_path), DEBUG="perhaps", LOCAL="2")
+    assert said.returncode == 1
+    assert sorted(said.stderr.splitlines()) == [
+        "DEBUG: say true or false",
+        "Environment variables:",
+        "LOCAL: say true or false",
+    ]
+
+
+def test_a_place_that_cannot_be_written_is_said_in_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    said = manage("up", "--port", "0", VAR_DIR=str(tmp_path / "file" / "var"))
+    assert said.returncode == 1
+    assert len(said.stderr.splitlines()) == 1
+    assert "Not a directory" in said.stderr
+
+
+def test_a_full_disk_is_said_in_one_line(tmp_path):
+    script = (
+        f"mount -t tmpfs -o size=200k none '{tmp_path}' && cd '{ROOT}' && "
+        f"'{sys.executable}' manage.py up --port 0"
+    )
+    environment = machine_environment(NO_BOOTSTRAP="1", VAR_DIR=str(tmp_path))
+    said = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "sh", "-c", script],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "unshare" in said.stderr or "mount" in said.stderr:
+        pytest.skip("a small disk cannot be mounted here: needs unshare and user namespaces")
+    assert said.returncode == 1
+    assert "disk is full" in said.stderr
+    assert len(said.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("command", ["up", "serve"])
 def test_a_busy_port_is_one_clear_line_and_nothing_else(tmp_path, command):
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -49,7 +49,7 @@ class Command(BaseCommand):
         except (OSError, DatabaseError) as error:
             raise CommandError(f"{name}: {_explain(error)}") from error
         if done:
-            self.stdout.write(f"{name:<20} {'done':<20} {time.monotonic() - began_s:5.1f} s")
+            self.stdout.write(f"{name:<20} {'done':<24} {time.monotonic() - began_s:5.1f} s")
         return done
 
     def _greet(self, url: str, password: str | None) -> None:
