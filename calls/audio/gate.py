@@ -6,6 +6,9 @@ hears tells the gate whether that was noise: it learns from those windows too, a
 noise closes it again. It opens too often rather than too late.
 """
 
+Levels = tuple[float, float]
+"""Of a window, as `level.band_levels` measures them: the whole and the treble, in dBFS."""
+
 UNHEARD_DBFS = -72.0
 """What is quieter than this is silence in any room: eight steps of the last bit."""
 
@@ -41,12 +44,11 @@ class _Noise:
         """How far a level stands out of the noise; positive opens the gate."""
         lowest, highest = _MARGIN_DB
         margin = _MARGIN_BASE_DB + _MARGIN_STRAYS * self.stray_db
-        threshold = self.level_db + min(highest, max(lowest, margin))
-        return level_db - threshold
+        return level_db - self.level_db - min(highest, max(lowest, margin))
 
     def learn(self, level_db: float) -> None:
         """Take a window that held no speech. A noise that ceases is forgotten at once."""
-        change = level_db - self.level_db
+        change = max(level_db, UNHEARD_DBFS) - self.level_db
         self.level_db += change * (_FALL_RATE if change < -_FALL_DB else _RATE)
         self.stray_db += (min(abs(change), _STRAY_DB) - self.stray_db) * _RATE
 
@@ -55,47 +57,48 @@ class LevelGate:
     """Decides, window by window, whether a detector needs to run."""
 
     def __init__(self) -> None:
-        self._bands = (_Noise(), _Noise())
-        self._levels: tuple[float, ...] = (UNHEARD_DBFS, UNHEARD_DBFS)
-        self._excess_db = 0.0
+        self._whole = _Noise()
+        self._treble = _Noise()
         self._quiet_windows = 0
         self._speechlike = False
 
-    def take(self, levels: tuple[float, float]) -> bool:
-        """Take the next window's levels (`level.band_levels`).
+    def take(self, levels: Levels) -> bool:
+        """Take the next window.
 
         Returns:
             Open or not. It begins open, so that the detector has heard the room once.
         """
-        whole_db, treble_db = self._levels = tuple(max(UNHEARD_DBFS, db) for db in levels)
-        whole, treble = self._bands
-        self._excess_db = max(whole.excess_db(whole_db), treble.excess_db(treble_db))
-        heard = self._excess_db > 0 or self._speechlike
+        heard = self._excess_db(levels) > 0 or self._speechlike
         self._quiet_windows = 0 if heard else self._quiet_windows + 1
         opened = self._quiet_windows <= HANG_WINDOWS
         if not opened:
-            self._learn()
+            self._learn(levels)
         return opened
 
-    def judged(self, probability: float) -> None:
+    def judged(self, levels: Levels, probability: float) -> None:
         """Learn what the detector made of a window that the gate let through."""
         self._speechlike = probability >= _SPEECHLIKE
         if probability < _NOISE:
-            self._learn()
+            self._learn(levels)
 
-    def guess(self) -> float:
-        """What the level alone says of the last window: 1 for a likely voice, or 0.
+    def guess(self, levels: Levels) -> float:
+        """What the level alone says of such a window: 1 for a likely voice, or 0.
 
         For want of a detector. Whatever lasts becomes noise little by little, so that nothing
         counts as speech for ever.
         """
-        voiced = self._excess_db > _VOICE_DB
+        voiced = float(self._excess_db(levels) > _VOICE_DB)
         if voiced:
-            for noise in self._bands:
-                noise.level_db += _CREEP_DB
-        self.judged(float(voiced))
-        return float(voiced)
+            self._whole.level_db += _CREEP_DB
+            self._treble.level_db += _CREEP_DB
+        self.judged(levels, voiced)
+        return voiced
 
-    def _learn(self) -> None:
-        for noise, level_db in zip(self._bands, self._levels, strict=True):
-            noise.learn(level_db)
+    def _excess_db(self, levels: Levels) -> float:
+        whole_db, treble_db = levels
+        return max(self._whole.excess_db(whole_db), self._treble.excess_db(treble_db))
+
+    def _learn(self, levels: Levels) -> None:
+        whole_db, treble_db = levels
+        self._whole.learn(whole_db)
+        self._treble.learn(treble_db)

@@ -14,13 +14,20 @@ Sound = NDArray[np.float64]
 """Samples in units of one step, not yet rounded."""
 
 
-def utterance(name: str) -> Sound:
-    with wave.open(str(UTTERANCES / f"{name}.wav")) as wav:
+def _spoken(path: Path) -> Sound:
+    with wave.open(str(path)) as wav:
         return np.frombuffer(wav.readframes(wav.getnframes()), "<i2").astype(float)
 
 
+_UTTERANCES = {path.stem: _spoken(path) for path in sorted(UTTERANCES.glob("*.wav"))}
+
+
+def utterance(name: str) -> Sound:
+    return _UTTERANCES[name].copy()
+
+
 def utterance_names() -> list[str]:
-    return sorted(path.stem for path in UTTERANCES.glob("*.wav"))
+    return list(_UTTERANCES)
 
 
 def silence(ms: int) -> Sound:

@@ -15,7 +15,9 @@ def test_windows_are_the_stream_cut_evenly(chunks, window_bytes):
     windows = [window for chunk in chunks for window in framer.feed(chunk)]
 
     assert {len(window) for window in windows} <= {window_bytes}
+    assert framer.rest_bytes == len(b"".join(chunks)) % window_bytes
     assert b"".join(windows) + framer.drain() == b"".join(chunks)
+    assert framer.rest_bytes == 0
 
 
 def test_a_window_comes_as_soon_as_it_is_full():

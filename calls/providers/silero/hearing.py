@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from calls.audio.gate import LevelGate
+from calls.audio.gate import LevelGate, Levels
 from calls.audio.level import SILENT_DBFS, band_levels
 from calls.domain.audio import SAMPLE_BYTES
 from calls.providers.silero.model import CONTEXT_SAMPLES, WINDOW_SAMPLES, blank_state
@@ -30,6 +30,7 @@ class Block:
     """A window for the network, after the end of the one before it."""
 
     pcm: bytes
+    levels: Levels
     wanted: bool
     """Its probability is; otherwise it only refreshes the network's memory."""
 
@@ -78,7 +79,7 @@ class Hearing:
         levels = _SILENT_LEVELS if window == _SILENCE else band_levels(window)
         self.listening = self._gate.take(levels)
         pcm, self._context = self._context + window, window[-_CONTEXT_BYTES:]
-        self._enqueue(pcm)
+        self._enqueue(pcm, levels)
         self._attendant.attend(self)
 
     def close(self) -> None:
@@ -100,25 +101,25 @@ class Hearing:
     def judged(self, block: Block, probability: float) -> None:
         """The network's answer to `block`."""
         if block.wanted and not self._closed:
-            self._gate.judged(probability)
+            self._gate.judged(block.levels, probability)
             self._tell(probability)
 
     def unjudged(self, block: Block) -> None:
         """The network failed at `block`: the level alone has to say."""
         if block.wanted and not self._closed:
-            self._tell(self._gate.guess())
+            self._tell(self._gate.guess(block.levels))
 
-    def _enqueue(self, pcm: bytes) -> None:
+    def _enqueue(self, pcm: bytes, levels: Levels) -> None:
         """Queue the window as what it is: held back by the gate, one too many, or to be judged."""
         if not self.listening:
-            self._missed.append(Block(pcm, wanted=False))
+            self._missed.append(Block(pcm, levels, wanted=False))
             self._queue.append(0.0)
         elif len(self._queue) >= QUEUED_WINDOWS:
             self._queue.append(self._last_probability)
         else:
             self._queue.extend(self._missed)
             self._missed.clear()
-            self._queue.append(Block(pcm, wanted=True))
+            self._queue.append(Block(pcm, levels, wanted=True))
 
     def _tell(self, probability: float) -> None:
         self._last_probability = probability
