@@ -1,12 +1,16 @@
 """The caller's microphone: frames in; speech, its edges and its recording out."""
 
+import asyncio
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from calls.audio.framing import Framer, PreRoll
 from calls.audio.resample import Resampler
 from calls.audio.vad import SpeechBegan, SpeechEnded, SpeechTracker
 from calls.domain import events as ev
 from calls.domain.audio import CALLER, SAMPLE_BYTES
+from calls.engine.timeline import Timeline
 from calls.ports.detection import SpeechDetector
 from calls.ports.records import RecordingSink
 
@@ -16,11 +20,27 @@ PRE_ROLL_MS = 300
 TAIL_MS = 2_000
 """Sound after the last speech that still belongs to the utterance while it is not over."""
 
+ASKED_WINDOWS = 32
+"""So many windows are with the detector at most; what a client sends in a burst waits here."""
+
+WAITING_WINDOWS = 1_000
+"""Half a minute. Beyond that the process is overloaded, and the oldest sound goes."""
+
 _POSITIONS = 2**32
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    pcm: bytes
+    end: int
+    """Where it ends on the time line, in samples."""
 
 
 class Intake:
     """One call's microphone. It outlives its sockets; positions tell what is new.
+
+    Sound is handed on in its own order, window by window, once the detector has judged it: a
+    burst that arrives at once is heard as it was spoken.
 
     Args:
         detector: None when the client or the voice session says when somebody speaks.
@@ -42,13 +62,17 @@ class Intake:
         self._rate_hz = CALLER.rate_hz
         self._resampler: Resampler | None = None
         self._position = 0
-        self._taken_samples = 0
-        self._anchor_ms: int | None = None
+        self._timeline = Timeline(now_ms)
         self._muted = False
         self._push_to_talk = False
         self._pressed = False
+        self._listened: Callable[[], bool] = lambda: True
         self._pre_roll = PreRoll(CALLER.bytes(PRE_ROLL_MS))
-        self._utterance_bytes_left = 0
+        self._tail_bytes = 0
+        self._waiting: deque[_Window] = deque(maxlen=WAITING_WINDOWS)
+        self._asked: deque[_Window] = deque()
+        self._spent = 0
+        """So many of the windows asked for are dealt with already."""
         self._detection = None
         if detector is not None:
             self._framer = Framer(detector.window_samples * SAMPLE_BYTES)
@@ -56,10 +80,17 @@ class Intake:
             self._tracker = SpeechTracker(detector.window_samples)
             self._detection = detector.open(self._on_probability)
 
+    def hand_to(self, listened: Callable[[], bool], /) -> None:
+        """Learn from the call whether it takes sound at present: whether an utterance is open.
+
+        What it would not take is kept as the beginning of the next utterance.
+        """
+        self._listened = listened
+
     @property
     def position(self) -> int:
         """The first sample, at the client's rate, that has not arrived."""
-        return self._position
+        return self._position % _POSITIONS
 
     @property
     def push_to_talk(self) -> bool:
@@ -79,8 +110,8 @@ class Intake:
 
     def use_push_to_talk(self, wanted: bool, /) -> None:
         if wanted is not self._push_to_talk:
+            self.talk(False)
             self._push_to_talk = wanted
-            self._pressed = False
             self._stop_speech()
 
     def talk(self, pressed: bool, /) -> None:
@@ -112,11 +143,10 @@ class Intake:
             # What was said before the button went down was not meant for the agent.
             if self._pressed:
                 self._post(ev.MicAudio(pcm=sound))
-            return
-        self._hand_on(sound, wanted=self._utterance_bytes_left > 0)
-        if self._detection is not None:
-            for window in self._framer.feed(sound):
-                self._detection.submit(window)
+        elif self._detection is None:
+            self._post(ev.MicAudio(pcm=sound))
+        else:
+            self._window(sound)
 
     def close(self) -> None:
         if self._detection is not None:
@@ -131,68 +161,78 @@ class Intake:
         if ahead + samples <= 0:
             return b""
         if ahead > 0:
-            self._skip(ahead)
+            self._position += ahead
+            self._timeline.skip(ahead * CALLER.rate_hz // self._rate_hz)
         self._position += samples + min(0, ahead)
         return pcm[-min(0, ahead) * SAMPLE_BYTES :]
 
-    def _skip(self, samples: int) -> None:
-        """Samples that never came: muted at the source, or lost."""
-        self._position += samples
-        skipped = samples * CALLER.rate_hz // self._rate_hz
-        self._taken_samples += skipped
-        if self._anchor_ms is not None:
-            # A jump of the client's own count must not push the timeline into the future.
-            latest_ms = self._now_ms() - self._media_ms()
-            self._anchor_ms = min(self._anchor_ms, latest_ms)
-
-    def _media_ms(self) -> int:
-        return self._taken_samples * 1000 // CALLER.rate_hz
-
     def _place(self, sound: bytes) -> None:
-        """Keep the timeline by the client's sample count; arrival only tells its origin."""
-        began_media_ms = self._media_ms()
-        self._taken_samples += len(sound) // SAMPLE_BYTES
-        origin_ms = self._now_ms() - self._media_ms()
-        if self._anchor_ms is None or origin_ms < self._anchor_ms:
-            self._anchor_ms = origin_ms
+        began_ms = self._timeline.take(len(sound) // SAMPLE_BYTES)
         if self._recording is not None and sound:
-            self._recording.caller(max(0, self._anchor_ms + began_media_ms), sound)
+            self._recording.caller(began_ms, sound)
 
-    # Speech
+    # Detection
+
+    def _window(self, sound: bytes) -> None:
+        windows = self._framer.feed(sound)
+        end = self._timeline.samples - self._framer.rest_bytes // SAMPLE_BYTES
+        end -= self._window_samples * len(windows)
+        for window in windows:
+            end += self._window_samples
+            self._waiting.append(_Window(window, end))
+        self._ask()
+
+    def _ask(self) -> None:
+        if self._detection is None:
+            return
+        while self._waiting and len(self._asked) < ASKED_WINDOWS:
+            self._asked.append(self._waiting.popleft())
+            self._detection.submit(self._asked[-1].pcm)
 
     def _on_probability(self, probability: float) -> None:
-        if self._push_to_talk or self._muted:
+        window = self._asked.popleft()
+        if self._waiting:
+            # Not from within the detector's own call.
+            asyncio.get_running_loop().call_soon(self._ask)
+        if self._spent:
+            self._spent -= 1
             return
         match self._tracker.take(probability):
             case SpeechBegan():
-                self._utterance_bytes_left = CALLER.bytes(TAIL_MS)
+                self._tail_bytes = CALLER.bytes(TAIL_MS)
                 self._post(ev.SpeechStarted())
-                self._send_pre_roll()
+                if kept := self._pre_roll.take():
+                    self._post(ev.MicAudio(pcm=kept))
+                self._hand_on(window.pcm)
             case SpeechEnded(last_samples, heard_samples):
-                self._ended(ago_samples=heard_samples - last_samples)
-            case None if self._tracker.speaking:
-                self._utterance_bytes_left = CALLER.bytes(TAIL_MS)
+                self._hand_on(window.pcm)
+                self._ended(window.end - (heard_samples - last_samples))
+            case None:
+                if self._tracker.speaking:
+                    self._tail_bytes = CALLER.bytes(TAIL_MS)
+                self._hand_on(window.pcm)
 
-    def _ended(self, *, ago_samples: int) -> None:
-        ago_ms = ago_samples * 1000 // CALLER.rate_hz
-        last_speech_ms = max(0, self._now_ms() - ago_ms)
-        if self._anchor_ms is not None:
-            last_speech_ms = min(last_speech_ms, self._anchor_ms + self._media_ms() - ago_ms)
-        self._post(ev.SpeechStopped(last_speech_ms=max(0, last_speech_ms)))
+    def _ended(self, last_samples: int) -> None:
+        last_speech_ms = min(self._now_ms(), self._timeline.ms_at(last_samples))
+        self._post(ev.SpeechStopped(last_speech_ms=last_speech_ms))
 
     def _stop_speech(self) -> None:
-        self._utterance_bytes_left = 0
-        self._pre_roll.take()
-        if self._detection is not None and self._tracker.finish() is not None:
-            self._ended(ago_samples=0)
-
-    def _hand_on(self, sound: bytes, *, wanted: bool) -> None:
-        if not wanted:
-            self._pre_roll.push(sound)
+        """The sound stops here: an utterance gets what has come of it, silence is forgotten."""
+        if self._detection is None:
             return
-        self._utterance_bytes_left -= len(sound)
-        self._post(ev.MicAudio(pcm=sound))
+        unjudged = [*list(self._asked)[self._spent :], *self._waiting]
+        rest = b"".join(window.pcm for window in unjudged) + self._framer.drain()
+        self._spent = len(self._asked)
+        self._waiting.clear()
+        if self._tracker.finish() is not None:
+            self._hand_on(rest)
+            self._ended(self._timeline.samples)
+        self._tail_bytes = 0
+        self._pre_roll.take()
 
-    def _send_pre_roll(self) -> None:
-        if kept := self._pre_roll.take():
-            self._post(ev.MicAudio(pcm=kept))
+    def _hand_on(self, sound: bytes) -> None:
+        if self._tail_bytes > 0 and self._listened():
+            self._tail_bytes -= len(sound)
+            self._post(ev.MicAudio(pcm=sound))
+        else:
+            self._pre_roll.push(sound)

@@ -10,7 +10,11 @@ from calls.ports.clock import Clock
 from calls.ports.records import RecordingSink
 
 LEAD_MS = 400
-"""At most so much is sent ahead of the playhead: what a client may hold at an interruption."""
+"""At most so much is sent ahead of the playhead: what a client may hold at an interruption.
+
+The playhead is carried on from the last report for so long, and no longer: what a stalled
+network holds back lies before the `clear` of an interruption.
+"""
 
 CHUNK_MS = 60
 """The longest frame; each costs the server and the client a wake-up."""
@@ -43,8 +47,9 @@ class _Track:
     sent_ms: int = 0
     played_ms: int = 0
     played_at_ms: int | None = None
-    """When `played_ms` was reported, or the first sound left."""
+    """When `played_ms` was reported, or sound left for a client that had none."""
     reported: bool = False
+    begun: bool = False
     recorded_ms: int = 0
     anchor_ms: int | None = None
     finished: bool = False
@@ -65,11 +70,19 @@ class _Track:
             del self.kept[:size]
             self.base_bytes += size
 
+    @property
+    def outstanding(self) -> bool:
+        """Whether there is sound at the client of which it has not said that it was heard."""
+        return self.sent_ms - self.played_ms > DRAIN_SLACK_MS
+
     def playhead_ms(self, now_ms: int, *, reports: bool) -> int:
         """Where the ear is: the last report carried on at even pace, never past what was sent."""
         if self.played_at_ms is None or (reports and not self.reported):
             return self.played_ms
-        return min(self.sent_ms, self.played_ms + max(0, now_ms - self.played_at_ms))
+        since_ms = max(0, now_ms - self.played_at_ms)
+        if reports:
+            since_ms = min(since_ms, LEAD_MS)
+        return min(self.sent_ms, self.played_ms + since_ms)
 
 
 class Playout:
@@ -154,6 +167,8 @@ class Playout:
 
     def release(self, *, reports: bool) -> None:
         """A client is there; go on from the last place known to be heard."""
+        if not self._held:
+            self.hold()
         self._reports = reports
         self._held = False
         if (track := self._current) is not None:
@@ -214,12 +229,12 @@ class Playout:
         while (length_ms := self._due_ms(track)) > 0:
             end_ms = track.sent_ms + length_ms
             frame = AudioFrame(track.response_id, track.sent_ms, track.slice(track.sent_ms, end_ms))
-            first = track.played_at_ms is None
-            if first or not track.sent_ms:
+            if not track.outstanding:
                 track.played_at_ms = self._now_ms()
             track.sent_ms = end_ms
             self._send(frame)
-            if first:
+            if not track.begun:
+                track.begun = True
                 self._post(ev.AudioSent(response_id=track.response_id))
 
     def _due_ms(self, track: _Track) -> int:
@@ -244,9 +259,8 @@ class Playout:
         self._stop_timer()
         if track.played_at_ms is None:
             return
-        now_ms = self._now_ms()
-        waiting = track.sent_ms > track.played_ms
-        if self._reports and waiting and now_ms - track.played_at_ms >= SILENT_MS:
+        silent_ms = self._now_ms() - track.played_at_ms
+        if self._reports and track.outstanding and silent_ms >= SILENT_MS:
             self._lost()
             return
         pause_ms = CHUNK_MS if track.sent_ms < track.total_ms else TELL_MS
@@ -268,11 +282,16 @@ class Playout:
     # Recording
 
     def _record(self, track: _Track, until_ms: int, now_ms: int) -> None:
-        """Place what was newly heard where it was heard, and let go of it."""
+        """Place what was newly heard where it was heard, and let go of it.
+
+        What comes after an interruption or from a client that was away is old news: it was
+        heard at even pace after the last report.
+        """
         if until_ms <= track.recorded_ms:
             return
         began_ms = now_ms - until_ms
-        if track.anchor_ms is None or abs(began_ms - track.anchor_ms) > DRIFT_MS:
+        strayed = track.anchor_ms is None or abs(began_ms - track.anchor_ms) > DRIFT_MS
+        if track.anchor_ms is None or (strayed and not track.cut and not self._held):
             track.anchor_ms = began_ms
         if self._recording is not None:
             pcm = track.slice(track.recorded_ms, until_ms)

@@ -1,9 +1,10 @@
 """The shell around the machine: one call, from its first event to its last."""
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,11 +12,11 @@ from calls.domain import effects as do
 from calls.domain import events as ev
 from calls.domain.errors import EndReason, ErrorCode
 from calls.domain.machine import step
-from calls.domain.state import CallState, Link, Policy
+from calls.domain.state import Caller, CallState, Link, Policy
 from calls.engine.lanes import Lane
 from calls.engine.playout import Playout
 from calls.engine.toolbox import Toolbox
-from calls.ports.client import AudioFrame, Client, Outgoing
+from calls.ports.client import AudioEnd, AudioFrame, Client, Outgoing
 from calls.ports.clock import Clock
 from calls.ports.errors import ProviderError
 from calls.ports.records import CallRecords, RecordingSink
@@ -34,6 +35,9 @@ RECORD_JOBS = 2_000
 
 FLUSH_MS = 5_000
 """How long the end of a call waits for its lanes."""
+
+LAST_WORD_MS = 1_000
+"""How long a client may take to be told that its call failed."""
 
 GONE_CODE = 4408
 END_CODE = 1000
@@ -75,8 +79,10 @@ class CallRunner:
         self._client: Client | None = None
         self._timers: dict[str, Callable[[], None]] = {}
         self._ended: EndReason | None = None
+        self._defect: Exception | None = None
         self._over = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self.playout = Playout(
             clock=setup.clock,
             now_ms=self.now_ms,
@@ -86,9 +92,8 @@ class CallRunner:
             lost=self._client_lost,
             recording=setup.recording,
         )
-        self._client_lane: Lane[Outgoing] = Lane(
-            self._send, limit=CLIENT_JOBS, overflow=lambda _lane, _job: self._client_lost()
-        )
+        self._client_lane = self._lane_for(None)
+        self._client_task: asyncio.Task[None] | None = None
         self._voice_lane: Lane[do.Effect] = Lane(
             self._speak_to_voice, limit=VOICE_JOBS, overflow=self._drop_audio
         )
@@ -109,12 +114,15 @@ class CallRunner:
         waits. To be called on the call's event loop.
         """
         self._inbox.append(replace(event, at_ms=self.now_ms()))
-        if self._deciding:
+        if self._deciding or self._defect is not None:
             return
         self._deciding = True
         try:
             while self._inbox:
                 self._decide(self._inbox.popleft())
+        except Exception as error:  # noqa: BLE001 - whoever posted is not to blame: `run` raises it
+            self._defect = self._defect or error
+            self._over.set()
         finally:
             self._deciding = False
 
@@ -131,8 +139,7 @@ class CallRunner:
         """This client is the call's from now on; one that was there before is let go (4409)."""
         if self._client is not None:
             self._let_go(self._client, ErrorCode.TAKEN_OVER, 4409)
-        self._client = client
-        self._client_lane.remove(lambda _message: True)
+        self._serve(client)
         if self.state.link is Link.NEW:
             self.post(ev.CallStarted())
             self.playout.release(reports=client.reports_playback)
@@ -142,13 +149,34 @@ class CallRunner:
     def detach(self, client: Client) -> None:
         """The socket of this client is gone. A client that was replaced changes nothing."""
         if self._client is client:
-            self._client = None
-            self._client_lane.remove(lambda _message: True)
+            self._serve(None)
             self.post(ev.ClientDetached())
 
     @property
     def client(self) -> Client | None:
         return self._client
+
+    @property
+    def listens(self) -> bool:
+        """Whether an utterance of the caller is open, so that sound is wanted."""
+        return self.state.caller is not Caller.SILENT
+
+    def _serve(self, client: Client | None) -> None:
+        """What waits for a client that has gone waits no longer, nor does what it does not take."""
+        self._client = client
+        self._client_lane = self._lane_for(client)
+        if self._client_task is not None:
+            self._client_task.cancel()
+            self._client_task = self._start(self._client_lane.drain())
+
+    def _lane_for(self, client: Client | None) -> Lane[Outgoing]:
+        async def send(message: Outgoing) -> None:
+            if client is not None:
+                await client.send(message)
+
+        # Whoever comes back is shown all there is, at once.
+        room = CLIENT_JOBS + 2 * len(self.state.items)
+        return Lane(send, limit=room, overflow=lambda _lane, _job: self._client_lost())
 
     def _client_lost(self) -> None:
         """It neither takes nor tells: close its socket, keep the call for its return."""
@@ -162,7 +190,8 @@ class CallRunner:
                 await client.send(do.SendError(code, "Another window took this call over."))
             await client.close(close_code)
 
-        self._spawn(close())
+        if self._group is not None:
+            self._start(close())
 
     # The life of a call
 
@@ -178,11 +207,11 @@ class CallRunner:
         except* ProviderError as failures:
             reason = EndReason.PROVIDER_FAILED
             self._log_failures(failures)
-            await self._tell_failure(ErrorCode.INTERNAL, reason)
+            await self._tell_failure(reason)
         except* Exception:
             reason = EndReason.ERROR
             logger.exception("call failed", extra={"call_id": self.info.call_id})
-            await self._tell_failure(ErrorCode.INTERNAL, reason)
+            await self._tell_failure(reason)
         finally:
             await asyncio.shield(self._close(reason))
         return reason
@@ -190,17 +219,27 @@ class CallRunner:
     async def _live(self) -> EndReason:
         async with self._voice, asyncio.TaskGroup() as group:
             self._group = group
-            lanes = (self._client_lane, self._voice_lane, self._record_lane)
-            tasks = [group.create_task(lane.drain()) for lane in lanes]
-            tasks.append(group.create_task(self._hear()))
+            self._client_task = self._start(self._client_lane.drain())
+            for work in (self._voice_lane.drain(), self._record_lane.drain(), self._hear()):
+                self._start(work)
             try:
                 await self._over.wait()
                 await self._flush()
             finally:
-                self._group = None
-                for task in tasks:
+                self._group = self._client_task = None
+                for task in self._tasks:
                     task.cancel()
+        if self._defect is not None:
+            raise self._defect
         return self._ended or EndReason.ERROR
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Have the call do this beside everything else; it is cut off when the call is over."""
+        assert self._group is not None
+        task = self._group.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _hear(self) -> None:
         async for event in self._voice.events():
@@ -220,17 +259,23 @@ class CallRunner:
         self._timers.clear()
         self.playout.close()
         duration_ms = self.now_ms()
-        if self.setup.recording is not None:
-            await self.setup.recording.close(duration_ms)
-        await self._records.finish(reason, duration_ms=duration_ms)
+        try:
+            if self.setup.recording is not None:
+                await self.setup.recording.close(duration_ms)
+        finally:
+            await self._records.finish(reason, duration_ms=duration_ms)
         if (client := self._client) is not None:
             self._client = None
             await client.close(END_CODE)
 
-    async def _tell_failure(self, code: ErrorCode, reason: EndReason) -> None:
-        if (client := self._client) is not None:
-            await client.send(do.SendError(code, "Something went wrong; the call has to end."))
-            await client.send(do.EndCall(reason))
+    async def _tell_failure(self, reason: EndReason) -> None:
+        if (client := self._client) is None:
+            return
+        message = "Something went wrong; the call has to end."
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORD_MS / 1000):
+                await client.send(do.SendError(ErrorCode.INTERNAL, message))
+                await client.send(do.EndCall(reason))
 
     def _log_failures(self, failures: BaseExceptionGroup[ProviderError]) -> None:
         for failure in failures.exceptions:
@@ -243,26 +288,16 @@ class CallRunner:
                 }
                 logger.warning("voice session failed", extra=extra)
 
-    def _spawn(self, work: Any) -> None:
-        if self._group is None:
-            work.close()
-        else:
-            self._group.create_task(work)
-
     # Performing effects
 
     def _to_client(self, message: Outgoing) -> None:
         if self._client is not None:
             self._client_lane.put(message)
 
-    async def _send(self, message: Outgoing) -> None:
-        if (client := self._client) is not None:
-            await client.send(message)
-
     def _clear(self, effect: do.ClearAudio) -> None:
         """What still waits for the wire is part of what must not be heard."""
         self._client_lane.remove(
-            lambda m: isinstance(m, AudioFrame) and m.response_id == effect.response_id
+            lambda m: isinstance(m, AudioFrame | AudioEnd) and m.response_id == effect.response_id
         )
         self._to_client(effect)
         self.playout.clear(effect.response_id)
@@ -272,10 +307,13 @@ class CallRunner:
             self.playout.release(reports=self._client.reports_playback)
 
     def _drop_audio(self, lane: Lane[do.Effect], job: do.Effect) -> None:
+        """The oldest sound makes room; an order is never dropped."""
         dropped = lane.remove(lambda waiting: isinstance(waiting, do.ForwardAudio), most=1)
-        self.dropped_audio += dropped
         if not isinstance(job, do.ForwardAudio) or dropped:
             lane.force(job)
+            self.dropped_audio += dropped
+        else:
+            self.dropped_audio += 1
 
     async def _speak_to_voice(self, effect: do.Effect) -> None:
         match effect:
@@ -306,7 +344,8 @@ class CallRunner:
         async def run() -> None:
             self.post(await self._toolbox.run(effect))
 
-        self._spawn(run())
+        if self._group is not None:
+            self._start(run())
 
     def _start_timer(self, effect: do.StartTimer) -> None:
         self._cancel_timer(do.CancelTimer(effect.name))

@@ -38,6 +38,10 @@ class Toolbox:
             output = await self._run(order)
         except ToolError as fault:
             return _failed(order, str(fault))
+        except asyncio.CancelledError:
+            if _cancelled_from_outside():
+                raise
+            return _failed(order, "The tool gave up.")
         except Exception as error:  # noqa: BLE001 - a tool is foreign code
             logger.warning(
                 "tool failed",
@@ -53,9 +57,12 @@ class Toolbox:
         arguments = _arguments(order.arguments)
         try:
             async with asyncio.timeout(tool.timeout_ms / 1000):
-                return await tool.run(self._call, arguments)
+                output = await tool.run(self._call, arguments)
         except TimeoutError:
             raise ToolError("The tool took too long.") from None
+        if not isinstance(output, str):
+            raise ToolError("The tool gave no text.")
+        return output
 
 
 def _arguments(text: str) -> Mapping[str, Any]:
@@ -66,6 +73,11 @@ def _arguments(text: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise ToolError("The arguments are not a JSON object.")
     return value
+
+
+def _cancelled_from_outside() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _kind(error: Exception) -> str:
