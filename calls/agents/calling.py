@@ -24,7 +24,8 @@ async def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
     Raises:
         WorkersBusyError: no thread is to be had.
-        Exception: whatever the function raises; never `SystemExit` and its like from a thread.
+        LeftError: the function, in a thread, raised `SystemExit` or its like.
+        Exception: whatever else the function raises.
     """
     if iscoroutinefunction(function):
         return await function(*args, **kwargs)

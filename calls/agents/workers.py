@@ -27,6 +27,10 @@ class WorkersBusyError(Exception):
     """All threads are busy and too many jobs wait already."""
 
 
+class LeftError(Exception):
+    """Code in a thread raised something like `SystemExit`, which is the cause."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Outcome(Generic[T]):
     value: T | None = None
@@ -45,7 +49,7 @@ class _Outcome(Generic[T]):
         if isinstance(self.error, Exception) and not isinstance(self.error, StopIteration):
             raise self.error
         # SystemExit and its like would end the event loop, StopIteration the wrong iteration.
-        raise RuntimeError(type(self.error).__name__) from self.error
+        raise LeftError(type(self.error).__name__) from self.error
 
 
 class Workers:

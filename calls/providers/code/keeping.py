@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 from pathlib import Path
 
 from calls.agents.workers import WorkersBusyError, workers
@@ -16,15 +17,27 @@ def keeping(inner: SpeechToText, folder: Path, call_id: str) -> SpeechToText:
 
     Writing never fails the call, and nobody waits for it.
     """
-    file = folder / f"{Path(call_id).name}.wav"
+    last = _LastUtterance(folder / f"{Path(call_id).name}.wav")
+    return KeepingSpeechToText(inner, last.keep)
 
-    def keep(wav: bytes) -> None:
+
+class _LastUtterance:
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._wav = b""
+
+    def keep(self, wav: bytes) -> None:
+        self._wav = wav
         try:
-            workers().submit(lambda: _write(file, wav))
+            workers().submit(self._write)
         except WorkersBusyError:
             logger.warning("An utterance was not kept: all threads are busy.")
 
-    return KeepingSpeechToText(inner, keep)
+    def _write(self) -> None:
+        """One thread at a time, each with what is the last utterance by then."""
+        with self._lock:
+            _write(self._file, self._wav)
 
 
 def _write(file: Path, wav: bytes) -> None:
