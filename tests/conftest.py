@@ -25,6 +25,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(place.cleanup)
     var_dir = Path(place.name)
     settings.VAR_DIR = var_dir
+    settings.STATIC_ROOT = var_dir / "static"
+    settings.STATIC_ROOT.mkdir()
     settings.CALLS = settings.CALLS | {
         "RECORDINGS_DIR": var_dir / "recordings",
         "JOURNAL_DIR": var_dir / "journal",
