@@ -26,7 +26,7 @@ class Draft:
         self.state = replace(self.state, **changes)
 
     def respond(self, **changes: Any) -> Response:
-        """Change fields of the response, which exists."""
+        """Change fields of the response, which exists; return it as it is then."""
         assert self.state.response is not None
         response = replace(self.state.response, **changes)
         self.set(response=response)

@@ -166,7 +166,7 @@ class Direction(StrEnum):
     """End once the answer was heard."""
     CANCEL_LAST_USER = "cancel_last_user_message"
     SKIP_ANSWER = "skip_answer"
-    """Say nothing; listen again."""
+    """Say nothing; listen again. The last event of its response."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,7 +234,10 @@ class TimerFired(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerGiven(Event):
-    """Code on our side has the agent say this now (`LiveCall.answer`)."""
+    """Code on our side has the agent say this now (`LiveCall.answer`).
+
+    It takes the place of what the agent is saying; a caller who has the floor is let finish.
+    """
 
     text: str
     metadata: str = ""

@@ -2,10 +2,12 @@
 
 from calls.domain import effects as do
 from calls.domain import events as ev
-from calls.domain import link, responses, timers, turns
+from calls.domain import floor, link, playback, responses, timers, turns
 from calls.domain.draft import Draft
 from calls.domain.errors import EndReason, ErrorCode
 from calls.domain.items import Source
+from calls.domain.state import Link, Response
+from calls.domain.timings import Turn
 
 _CODES = {
     ev.Stage.STT: ErrorCode.STT_FAILED,
@@ -22,41 +24,60 @@ def on_voice_failed(draft: Draft, event: ev.VoiceFailed) -> None:
     draft.do(do.SendError(code, event.message))
     draft.set(failures=draft.state.failures + 1)
     if event.fatal:
-        return link.end(draft, EndReason.PROVIDER_FAILED)
-    match event.stage:
-        case ev.Stage.STT:
-            _not_heard(draft)
-        case ev.Stage.TTS:
-            _without_voice(draft)
-        case _:
-            _apologise(draft)
+        turns.give_up(draft)
+        link.end(draft, EndReason.PROVIDER_FAILED)
+    elif event.stage is ev.Stage.STT:
+        _not_heard(draft)
+    elif event.stage is ev.Stage.TTS:
+        _without_voice(draft)
+    else:
+        _apologise(draft)
 
 
 def on_stt_late(draft: Draft) -> None:
     """The session broke its promise of a final transcript."""
     while draft.state.awaiting:
-        _fail(draft, ev.Stage.STT, None, "No transcript came in time.")
+        message = "No transcript came in time."
+        failed = ev.VoiceFailed(at_ms=draft.at_ms, stage=ev.Stage.STT, message=message)
+        on_voice_failed(draft, failed)
 
 
 def on_response_late(draft: Draft) -> None:
-    if (now := draft.state.response) is not None:
-        draft.do(do.CancelResponse(now.response_id, now.heard_ms(draft.at_ms)))
-        _fail(draft, ev.Stage.LLM, now.response_id, "No answer came in time.")
+    """What was asked for does not come.
+
+    The apology is another response, because late parts of this one may still be under way.
+    """
+    now = draft.state.response
+    if now is None or (now.produced and not now.tools):
+        return
+    due_ms = _patient_until_ms(draft, now)
+    if due_ms > draft.at_ms:
+        draft.do(do.StartTimer(timers.RESPONSE_WAIT, due_ms))
+        return
+    draft.do(do.SendError(ErrorCode.LLM_FAILED, "No answer came in time."))
+    draft.set(failures=draft.state.failures + 1)
+    if now.error:
+        link.end(draft, EndReason.PROVIDER_FAILED)
+        return
+    playback.interrupt(draft)
+    reason = EndReason.PROVIDER_FAILED if _worn_out(draft) else now.end_reason
+    text = draft.state.policy.apology_text
+    responses.speak(draft, text, end_reason=reason, error=ErrorCode.LLM_FAILED)
 
 
-def _fail(draft: Draft, stage: ev.Stage, response_id: int | None, message: str) -> None:
-    on_voice_failed(
-        draft,
-        ev.VoiceFailed(at_ms=draft.at_ms, stage=stage, response_id=response_id, message=message),
-    )
+def _patient_until_ms(draft: Draft, now: Response) -> int:
+    """Nobody waits for more while tools run, or while there is still something to hear."""
+    occupied = now.tools or now.heard_ms(draft.at_ms) < now.audio_ms
+    since_ms = draft.at_ms if occupied else max(now.progress_ms, now.played_at_ms or 0)
+    return since_ms + draft.state.policy.response_wait_ms
 
 
 def _concerns(draft: Draft, event: ev.VoiceFailed) -> bool:
     if event.fatal:
-        return draft.state.link in link.LIVE
+        return draft.state.link is not Link.NEW
     if event.stage is ev.Stage.STT:
         return bool(draft.state.awaiting)
-    now = responses.current(draft, event.response_id)
+    now = playback.current(draft, event.response_id)
     return now is not None and not now.produced
 
 
@@ -65,13 +86,16 @@ def _worn_out(draft: Draft) -> bool:
 
 
 def _not_heard(draft: Draft) -> None:
-    turn = turns.take_awaited(draft)
-    draft.do(do.SendTranscript(turn, "", final=True))
-    if not turns.floor_free(draft.state):
+    awaited = turns.take_awaited(draft)
+    draft.do(
+        do.SendTranscript(awaited.turn, "", final=True),
+        do.StoreTurn(Turn(awaited.turn, awaited.timings, error=ErrorCode.STT_FAILED)),
+    )
+    if not floor.is_free(draft.state) or draft.state.unanswered:
         return
     reason = EndReason.PROVIDER_FAILED if _worn_out(draft) else None
-    responses.speak(draft, draft.state.policy.apology_text, end_reason=reason)
-    draft.respond(error=ErrorCode.STT_FAILED)
+    text = draft.state.policy.apology_text
+    responses.speak(draft, text, end_reason=reason, error=ErrorCode.STT_FAILED)
 
 
 def _without_voice(draft: Draft) -> None:
@@ -83,15 +107,18 @@ def _without_voice(draft: Draft) -> None:
 
 
 def _apologise(draft: Draft) -> None:
-    """Within the same response: what it has said so far stays said."""
-    now = draft.state.response
-    assert now is not None
+    """Within the same response: what it has said so far stays said, and it has no more to say."""
+    now = draft.respond()
     if now.error:
-        return link.end(draft, EndReason.PROVIDER_FAILED)
-    reason = EndReason.PROVIDER_FAILED if _worn_out(draft) else now.end_reason
-    source = now.source if now.segments else Source.FIXED
-    now = draft.respond(error=ErrorCode.LLM_FAILED, end_reason=reason, source=source)
-    draft.do(
-        do.Speak(now.response_id, draft.state.policy.apology_text),
-        do.StartTimer(timers.RESPONSE_WAIT, draft.at_ms + draft.state.policy.response_wait_ms),
+        link.end(draft, EndReason.PROVIDER_FAILED)
+        return
+    draft.respond(
+        complete=len(now.segments),
+        error=ErrorCode.LLM_FAILED,
+        end_reason=EndReason.PROVIDER_FAILED if _worn_out(draft) else now.end_reason,
+        source=now.source if now.segments else Source.FIXED,
+        tools=frozenset(),
+        tools_used=False,
     )
+    draft.do(do.Speak(now.response_id, draft.state.policy.apology_text))
+    responses.await_response(draft)

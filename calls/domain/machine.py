@@ -11,12 +11,12 @@ from typing import Any
 
 from calls.domain import effects as do
 from calls.domain import events as ev
-from calls.domain import failures, link, responses, timers, turns
+from calls.domain import failures, floor, link, playback, responses, timers, turns
 from calls.domain.conversation import context
 from calls.domain.draft import Draft
 from calls.domain.errors import EndReason
 from calls.domain.items import Item, Role
-from calls.domain.state import Caller, CallState, Link
+from calls.domain.state import Announcement, Caller, CallState, Link
 
 Step = tuple[CallState, tuple[do.Effect, ...]]
 
@@ -35,6 +35,7 @@ def step(state: CallState, event: ev.Event) -> Step:
         return state, (do.ForwardAudio(event.pcm),) if heard else ()
     draft = Draft(state, event.at_ms)
     _HANDLERS[type(event)](draft, event)
+    floor.pass_on(draft)
     link.close_when_done(draft)
     _follow_phase(draft, phase(state))
     return draft.state, tuple(draft.effects)
@@ -48,7 +49,7 @@ def phase(state: CallState) -> do.Phase:
         return do.Phase.HEARING
     if state.response is not None and state.response.timings.first_sent_ms is not None:
         return do.Phase.SPEAKING
-    if state.awaiting or state.response is not None:
+    if state.awaiting or state.response is not None or state.unanswered:
         return do.Phase.THINKING
     return do.Phase.LISTENING
 
@@ -59,26 +60,35 @@ def _follow_phase(draft: Draft, before: do.Phase) -> None:
     if draft.state.link is Link.CLOSED or now is before:
         return
     draft.do(do.SendPhase(now))
-    if now is do.Phase.LISTENING and draft.state.policy.idle_ms:
-        draft.do(do.StartTimer(timers.IDLE, draft.at_ms + draft.state.policy.idle_ms))
+    if now is do.Phase.LISTENING:
+        _count_silence(draft)
     elif before is do.Phase.LISTENING:
         draft.do(do.CancelTimer(timers.IDLE))
 
 
-def _on_drained(draft: Draft, event: ev.PlayoutDrained) -> None:
-    now = responses.current(draft, event.response_id)
-    responses.on_drained(draft, event)
-    if now is not None and draft.state.response is None and now.end_reason is not None:
-        link.end(draft, now.end_reason)
+def _count_silence(draft: Draft) -> None:
+    policy = draft.state.policy
+    if policy.idle_ms and phase(draft.state) is do.Phase.LISTENING:
+        draft.do(do.StartTimer(timers.IDLE, draft.at_ms + policy.idle_ms))
+
+
+def _last_words(handle: Callable[[Draft, Any], None]) -> Callable[[Draft, Any], None]:
+    """The call ends with an answer that was to be the last, once that is over by itself."""
+
+    def handler(draft: Draft, event: ev.PlayoutDrained | ev.ResponseDirected) -> None:
+        now = playback.current(draft, event.response_id)
+        handle(draft, event)
+        if now is not None and draft.state.response is None and now.end_reason is not None:
+            link.end(draft, now.end_reason)
+
+    return handler
 
 
 def _on_attached(draft: Draft, event: ev.ClientAttached) -> None:
     link.on_attached(draft, event)
-    if draft.state.link is Link.ATTACHED:
+    if draft.state.link is not Link.NEW:
         draft.do(do.SendPhase(phase(draft.state)))
-        if phase(draft.state) is do.Phase.LISTENING and draft.state.policy.idle_ms:
-            due_ms = draft.at_ms + draft.state.policy.idle_ms
-            draft.do(do.StartTimer(timers.IDLE, due_ms))
+        _count_silence(draft)
 
 
 def _on_detached(draft: Draft, event: ev.ClientDetached) -> None:
@@ -91,9 +101,7 @@ def _on_call_started(draft: Draft, event: ev.CallStarted) -> None:
     link.on_call_started(draft, event)
     if fresh and phase(draft.state) is do.Phase.LISTENING:
         draft.do(do.SendPhase(do.Phase.LISTENING))
-        if draft.state.policy.idle_ms:
-            due_ms = draft.at_ms + draft.state.policy.idle_ms
-            draft.do(do.StartTimer(timers.IDLE, due_ms))
+        _count_silence(draft)
 
 
 def _on_item_stored(draft: Draft, event: ev.ItemStored) -> None:
@@ -106,21 +114,31 @@ def _on_item_stored(draft: Draft, event: ev.ItemStored) -> None:
 
 
 def _on_answer_given(draft: Draft, event: ev.AnswerGiven) -> None:
-    if draft.state.link not in link.LIVE or draft.state.end_reason is not None:
+    """Said at once, whatever the agent is saying; the caller is let finish."""
+    state = draft.state
+    if state.link not in floor.LIVE or state.end_reason is not None:
         return
-    responses.interrupt(draft)
-    responses.begin_turn(draft)
-    responses.speak(draft, event.text, metadata=event.metadata)
+    if state.caller is Caller.SILENT and not state.awaiting:
+        playback.interrupt(draft)
+    given = Announcement(event.text, responses.metadata_of(event.metadata))
+    draft.set(announcements=(*state.announcements, given))
 
 
 def _on_reset(draft: Draft, event: ev.ConversationReset) -> None:
-    responses.interrupt(draft)
-    responses.settle_cut(draft)
+    if draft.state.end_reason is not None:
+        return
+    playback.interrupt(draft)
+    playback.settle_cut(draft)
     preamble = tuple(
         Item(item_id=0, role=Role.AGENT if role == Role.AGENT else Role.USER, text=text, turn=0)
         for role, text in event.entries
     )
-    draft.set(preamble=preamble, context_from=len(draft.state.items))
+    draft.set(
+        preamble=preamble,
+        context_from=len(draft.state.items),
+        unanswered=False,
+        broken_off=None,
+    )
     draft.do(do.ResetVoice(event.system_prompt))
 
 
@@ -129,51 +147,29 @@ def _on_timer(draft: Draft, event: ev.TimerFired) -> None:
         handler(draft)
 
 
-def _on_endpoint(draft: Draft) -> None:
-    if draft.state.caller is Caller.PAUSED:
-        turns.commit(draft)
-
-
 def _on_idle(draft: Draft) -> None:
     state = draft.state
     if state.link is not Link.ATTACHED or phase(state) is not do.Phase.LISTENING:
         return
     if state.idle_prompts >= state.policy.idle_prompts or not state.policy.idle_text:
-        return link.end(draft, EndReason.SILENCE)
+        link.end(draft, EndReason.SILENCE)
+        return
     draft.set(idle_prompts=state.idle_prompts + 1)
     responses.begin_turn(draft)
     responses.speak(draft, state.policy.idle_text)
 
 
-def _on_max_call(draft: Draft) -> None:
-    link.say_goodbye(draft, draft.state.policy.max_length_text, EndReason.MAX_LENGTH)
-
-
-def _on_hard_end(draft: Draft) -> None:
-    link.end(draft, draft.state.end_reason or EndReason.MAX_LENGTH)
-
-
-def _on_resume_over(draft: Draft) -> None:
-    if draft.state.link is Link.DETACHED:
-        link.end(draft, EndReason.ABANDONED)
-
-
-def _on_end_wait(draft: Draft) -> None:
-    if draft.state.link is Link.ENDING:
-        link.close(draft)
-
-
 _TIMERS: Mapping[str, Callable[[Draft], None]] = {
-    timers.ENDPOINT: _on_endpoint,
+    timers.ENDPOINT: turns.on_endpoint,
     timers.MAX_TURN: turns.on_turn_too_long,
     timers.STT_WAIT: failures.on_stt_late,
     timers.RESPONSE_WAIT: failures.on_response_late,
-    timers.CUT: responses.settle_cut,
+    timers.CUT: playback.settle_cut,
     timers.IDLE: _on_idle,
-    timers.MAX_CALL: _on_max_call,
-    timers.HARD_END: _on_hard_end,
-    timers.RESUME: _on_resume_over,
-    timers.END: _on_end_wait,
+    timers.MAX_CALL: link.on_max_call,
+    timers.HARD_END: link.on_hard_end,
+    timers.RESUME: link.on_resume_over,
+    timers.END: link.on_end_wait,
 }
 
 _HANDLERS: Mapping[type[ev.Event], Callable[[Draft, Any], None]] = {
@@ -187,22 +183,21 @@ _HANDLERS: Mapping[type[ev.Event], Callable[[Draft, Any], None]] = {
     ev.TalkStarted: turns.on_speech_started,
     ev.TalkStopped: turns.on_talk_stopped,
     ev.Muted: turns.on_muted,
-    ev.MicAudio: turns.on_mic_audio,
     ev.TextTyped: turns.on_text_typed,
-    ev.Played: responses.on_played,
-    ev.PlaybackCut: responses.on_playback_cut,
+    ev.Played: playback.on_played,
+    ev.PlaybackCut: playback.on_playback_cut,
     ev.TranscriptPartial: turns.on_partial,
     ev.TranscriptFinal: turns.on_final,
     ev.ResponseText: responses.on_text,
     ev.ResponseAudio: responses.on_audio,
     ev.ResponseDone: responses.on_done,
     ev.ToolRequested: responses.on_tool_requested,
-    ev.ResponseDirected: responses.on_directed,
+    ev.ResponseDirected: _last_words(responses.on_directed),
     ev.ResponseNoted: responses.on_noted,
     ev.VoiceFailed: failures.on_voice_failed,
     ev.ToolFinished: responses.on_tool_finished,
-    ev.AudioSent: responses.on_sent,
-    ev.PlayoutDrained: _on_drained,
+    ev.AudioSent: playback.on_sent,
+    ev.PlayoutDrained: _last_words(playback.on_drained),
     ev.ItemStored: _on_item_stored,
     ev.TimerFired: _on_timer,
     ev.AnswerGiven: _on_answer_given,

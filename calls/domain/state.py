@@ -71,13 +71,20 @@ class Response:
     turn: int
     timings: TurnTimings
     source: Source = Source.MODEL
+    script: str | None = None
+    """The words that were given to be said; None: the model finds them."""
     segments: tuple[Segment, ...] = ()
+    complete: int = 0
+    """So many of the pieces have all of their sound."""
     audio_bytes: int = 0
+    progress_ms: int = 0
+    """When something of it was last asked for or made."""
     produced: bool = False
-    """Nothing more will be made; what is left is to hear it."""
+    """Nothing more of this round will be made."""
     tools: frozenset[str] = frozenset()
     """Tool calls that have not settled."""
     tools_used: bool = False
+    """This round asked for tools: another one follows."""
     rounds: int = 0
     played_ms: int = 0
     played_at_ms: int | None = None
@@ -87,8 +94,14 @@ class Response:
     """The call ends for this reason once the response was heard."""
     error: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    stt: str = ""
     llm: str = ""
     tts: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Made to its end; what is left is to hear it."""
+        return self.produced and not self.tools_used
 
     @property
     def audio_ms(self) -> int:
@@ -106,6 +119,22 @@ class Response:
         return min(self.audio_ms, self.played_ms + since_ms)
 
 
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """A turn of the caller whose transcript is on its way."""
+
+    turn: int
+    timings: TurnTimings
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """Words from code on our side that wait until the caller has finished."""
+
+    text: str
+    metadata: Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallState:
     policy: Policy
@@ -115,16 +144,22 @@ class CallState:
     last_speech_ms: int = 0
     last_utterance_ms: int = 0
     """Length of the latest committed utterance."""
-    awaiting: tuple[int, ...] = ()
-    """Turns whose transcript is on its way, oldest first."""
-    timings: TurnTimings = TurnTimings()
+    unheeded: bool = False
+    """Speech goes on that nobody listens to: it began while the agent may not be interrupted, or
+    it outlasted the longest turn. It is taken in once the agent has finished."""
+    awaiting: tuple[Awaited, ...] = ()
+    """Oldest first."""
+    unanswered: bool = False
+    """The caller waits for an answer that has not been begun."""
+    announcements: tuple[Announcement, ...] = ()
+    timings: TurnTimings = field(default_factory=TurnTimings)
     """Of the latest turn, until a response takes them over."""
     stt: str = ""
     response: Response | None = None
     cut: Response | None = None
     """Interrupted; the client has not yet said how much was heard."""
-    cut_whole: bool = False
-    """Whether the latest interrupted answer had been made to its end."""
+    broken_off: Response | None = None
+    """The latest thing of the agent's, if it was interrupted and left something undone."""
     items: tuple[Item, ...] = ()
     preamble: tuple[Item, ...] = ()
     """What code on our side put in place of the items before `context_from`."""

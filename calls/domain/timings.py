@@ -49,7 +49,7 @@ class TurnTimings:
         reached = self.first_heard_ms if self.first_heard_ms is not None else self.first_sent_ms
         if self.speech_stopped_ms is None or reached is None:
             return None
-        return max(0, reached - self.speech_stopped_ms)
+        return sum(self.stages().values())
 
     def _stamps(self) -> tuple[int | None, ...]:
         return (

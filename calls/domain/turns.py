@@ -4,88 +4,76 @@ from dataclasses import replace
 
 from calls.domain import effects as do
 from calls.domain import events as ev
-from calls.domain import responses, timers
-from calls.domain.conversation import add_item, last_user_item
+from calls.domain import floor, playback, responses, timers
+from calls.domain.conversation import add_item
 from calls.domain.draft import Draft
-from calls.domain.items import Item, ItemStatus, Role, Source
-from calls.domain.state import Caller, CallState, Link
+from calls.domain.items import Role, Source
+from calls.domain.state import Awaited, Caller, Link
 from calls.domain.timings import Turn, TurnTimings
-
-MISSES = 2
-"""How often in a row the agent says that it understood nothing."""
-
-MISS_MIN_MS = 500
-"""A shorter utterance of which nothing was understood was a noise, and is passed over."""
 
 
 def on_speech_started(draft: Draft, _event: ev.SpeechStarted | ev.TalkStarted) -> None:
     state = draft.state
-    if state.link is not Link.ATTACHED or state.caller is Caller.SPEAKING or _deaf(state):
+    if state.link not in floor.LIVE or state.caller is Caller.SPEAKING:
         return
-    if state.caller is Caller.SILENT:
-        draft.set(utterance_started_ms=draft.at_ms, idle_prompts=0)
-        draft.do(do.StartTimer(timers.MAX_TURN, draft.at_ms + state.policy.max_turn_ms))
-    responses.interrupt(draft)
-    draft.set(caller=Caller.SPEAKING)
-    draft.do(do.CancelTimer(timers.ENDPOINT))
-
-
-def _deaf(state: CallState) -> bool:
-    """While the agent may not be interrupted, or takes its leave for good."""
-    speaking = state.response is not None
-    return speaking and (not state.policy.interruptible or state.end_reason is not None)
-
-
-def on_mic_audio(draft: Draft, event: ev.MicAudio) -> None:
-    if draft.state.caller is not Caller.SILENT:
-        draft.do(do.ForwardAudio(event.pcm))
+    if floor.is_deaf(state):
+        draft.set(unheeded=True)
+    else:
+        floor.begin_utterance(draft)
 
 
 def on_speech_stopped(draft: Draft, event: ev.SpeechStopped) -> None:
     """One deadline, counted from the last speech: noticing late costs nothing."""
-    if draft.state.caller is not Caller.SPEAKING:
+    state = draft.state
+    if state.caller is not Caller.SPEAKING:
+        draft.set(unheeded=False)
         return
-    draft.set(caller=Caller.PAUSED, last_speech_ms=event.last_speech_ms)
-    if draft.state.link is Link.ATTACHED:
-        due_ms = event.last_speech_ms + draft.state.policy.endpoint_silence_ms
+    last_ms = max(state.utterance_started_ms, min(event.last_speech_ms, draft.at_ms))
+    draft.set(caller=Caller.PAUSED, last_speech_ms=last_ms)
+    if state.link is Link.ATTACHED:
+        due_ms = last_ms + state.policy.endpoint_silence_ms
         draft.do(do.StartTimer(timers.ENDPOINT, max(due_ms, draft.at_ms)))
 
 
 def on_talk_stopped(draft: Draft, _event: ev.TalkStopped) -> None:
+    draft.set(unheeded=False)
     if draft.state.caller is not Caller.SILENT:
-        draft.set(last_speech_ms=draft.at_ms)
         commit(draft)
 
 
 def on_muted(draft: Draft, event: ev.Muted) -> None:
     """Muting ends the utterance like falling silent."""
-    if event.muted and draft.state.caller is Caller.SPEAKING:
+    if event.muted:
         on_speech_stopped(draft, ev.SpeechStopped(at_ms=draft.at_ms, last_speech_ms=draft.at_ms))
 
 
+def on_endpoint(draft: Draft) -> None:
+    if draft.state.caller is Caller.PAUSED:
+        commit(draft)
+
+
 def on_turn_too_long(draft: Draft) -> None:
+    """The agent takes the floor; speech that goes on is taken in after it."""
     if draft.state.caller is not Caller.SILENT:
-        draft.set(last_speech_ms=draft.at_ms)
+        draft.set(unheeded=draft.state.caller is Caller.SPEAKING)
         commit(draft)
 
 
 def commit(draft: Draft) -> None:
     """The caller's turn is over: have it understood."""
     state = draft.state
-    stopped_ms = max(state.last_speech_ms, state.utterance_started_ms)
-    responses.settle_cut(draft)
-    responses.begin_turn(
-        draft,
-        TurnTimings(
-            speech_started_ms=state.utterance_started_ms,
-            speech_stopped_ms=stopped_ms,
-            committed_ms=draft.at_ms,
-        ),
+    stopped_ms = draft.at_ms if state.caller is Caller.SPEAKING else state.last_speech_ms
+    timings = TurnTimings(
+        speech_started_ms=state.utterance_started_ms,
+        speech_stopped_ms=stopped_ms,
+        committed_ms=draft.at_ms,
     )
+    playback.settle_cut(draft)
+    responses.begin_turn(draft, timings)
     draft.set(
         caller=Caller.SILENT,
         last_utterance_ms=stopped_ms - state.utterance_started_ms,
-        awaiting=(*state.awaiting, draft.state.turn),
+        awaiting=(*state.awaiting, Awaited(draft.state.turn, timings)),
     )
     draft.do(
         do.CancelTimer(timers.ENDPOINT),
@@ -97,7 +85,7 @@ def commit(draft: Draft) -> None:
 
 def on_partial(draft: Draft, event: ev.TranscriptPartial) -> None:
     state = draft.state
-    turn = state.awaiting[0] if state.awaiting else state.turn + 1
+    turn = state.awaiting[0].turn if state.awaiting else state.turn + 1
     if state.awaiting or state.caller is not Caller.SILENT:
         draft.do(do.SendTranscript(turn, event.text, final=False))
 
@@ -105,84 +93,75 @@ def on_partial(draft: Draft, event: ev.TranscriptPartial) -> None:
 def on_final(draft: Draft, event: ev.TranscriptFinal) -> None:
     if not draft.state.awaiting:
         return
-    turn = take_awaited(draft)
-    if turn == draft.state.turn:
-        timings = replace(draft.state.timings, transcript_ms=draft.at_ms)
+    awaited = take_awaited(draft)
+    text = event.text.strip()
+    timings = replace(awaited.timings, transcript_ms=draft.at_ms)
+    draft.do(do.SendTranscript(awaited.turn, text, final=True))
+    latest = awaited.turn == draft.state.turn
+    if latest:
         draft.set(timings=timings, stt=event.provider)
-    draft.do(do.SendTranscript(turn, event.text, final=True))
-    if event.text:
-        draft.set(misses=0)
-        _add_words(draft, turn, event.text)
+    if not (text and latest and floor.is_free(draft.state)):
+        # No answer follows that would put this turn on the record.
+        draft.do(do.StoreTurn(Turn(awaited.turn, timings, stt=event.provider)))
+    if text:
+        _add_words(draft, awaited, text)
     else:
-        draft.do(do.StoreTurn(Turn(turn, draft.state.timings, stt=event.provider)))
-    if floor_free(draft.state):
-        answer(draft, understood=bool(event.text))
+        draft.set(unheeded=False)
+        floor.nothing_understood(draft)
 
 
-def take_awaited(draft: Draft) -> int:
+def take_awaited(draft: Draft) -> Awaited:
     """The turn whose transcript has come, or never will."""
-    turn, *rest = draft.state.awaiting
+    awaited, *rest = draft.state.awaiting
     draft.set(awaiting=tuple(rest))
     if not rest:
         draft.do(do.CancelTimer(timers.STT_WAIT))
-    return turn
+    return awaited
 
 
-def _add_words(draft: Draft, turn: int, text: str) -> Item:
-    timings = draft.state.timings
-    spoken = turn == draft.state.turn and timings.speech_started_ms is not None
-    return add_item(
+def _add_words(draft: Draft, awaited: Awaited, text: str) -> None:
+    draft.set(misses=0, unanswered=True, broken_off=None)
+    add_item(
         draft,
         Role.USER,
         text,
-        turn=turn,
+        turn=awaited.turn,
         source=Source.VOICE,
-        started_ms=timings.speech_started_ms if spoken else draft.at_ms,
-        ended_ms=timings.speech_stopped_ms if spoken else draft.at_ms,
+        started_ms=awaited.timings.speech_started_ms,
+        ended_ms=awaited.timings.speech_stopped_ms,
     )
-
-
-def floor_free(state: CallState) -> bool:
-    """Whether the agent may begin to speak."""
-    silent = state.caller is Caller.SILENT and not state.awaiting
-    return silent and state.response is None and state.link in (Link.ATTACHED, Link.DETACHED)
-
-
-def answer(draft: Draft, *, understood: bool) -> None:
-    """Give the floor to the agent after a turn of the caller.
-
-    When nothing was understood it goes back to what the noise broke off: the answer that the
-    caller still waits for, or the words that were not heard.
-    """
-    last = draft.state.items[-1] if draft.state.items else None
-    user = last_user_item(draft.state)
-    if understood or (last is not None and last is user):
-        return responses.create(draft)
-    if last is not None and last.status is ItemStatus.INTERRUPTED:
-        return _go_on(draft, last)
-    misses = draft.state.misses + 1
-    draft.set(misses=misses)
-    if misses <= MISSES and draft.state.last_utterance_ms >= MISS_MIN_MS:
-        responses.speak(draft, draft.state.policy.not_understood_text)
-
-
-def _go_on(draft: Draft, broken_off: Item) -> None:
-    if draft.state.cut_whole and broken_off.unheard.strip():
-        responses.speak(draft, broken_off.unheard, source=broken_off.source)
-    elif not draft.state.cut_whole:
-        responses.create(draft)
 
 
 def on_text_typed(draft: Draft, event: ev.TextTyped) -> None:
+    """Typed words are a turn of their own, or belong to the utterance that goes on."""
     state = draft.state
-    if state.link is not Link.ATTACHED or _deaf(state):
+    if state.link not in floor.LIVE:
         return
-    responses.interrupt(draft)
-    responses.settle_cut(draft)
-    responses.begin_turn(
-        draft, TurnTimings(speech_stopped_ms=draft.at_ms, committed_ms=draft.at_ms)
+    if not floor.is_deaf(state):
+        playback.interrupt(draft)
+        playback.settle_cut(draft)
+    if state.caller is Caller.SILENT:
+        timings = TurnTimings(speech_stopped_ms=draft.at_ms, committed_ms=draft.at_ms)
+        responses.begin_turn(draft, timings)
+    draft.set(idle_prompts=0, misses=0, unanswered=True, broken_off=None)
+    add_item(
+        draft,
+        Role.USER,
+        event.text,
+        turn=draft.state.turn if state.caller is Caller.SILENT else state.turn + 1,
+        source=Source.TEXT,
+        ended_ms=draft.at_ms,
     )
-    draft.set(idle_prompts=0, misses=0)
-    add_item(draft, Role.USER, event.text, source=Source.TEXT, ended_ms=draft.at_ms)
-    if floor_free(draft.state):
-        responses.create(draft)
+
+
+def give_up(draft: Draft) -> None:
+    """There are no ears any more: nothing that was said can be understood."""
+    if draft.state.caller is not Caller.SILENT:
+        draft.set(caller=Caller.SILENT)
+        draft.do(do.DiscardTurn())
+    while draft.state.awaiting:
+        awaited = take_awaited(draft)
+        draft.do(
+            do.SendTranscript(awaited.turn, "", final=True),
+            do.StoreTurn(Turn(awaited.turn, awaited.timings)),
+        )
