@@ -93,7 +93,7 @@ class CallRunner:
             recording=setup.recording,
         )
         self._client_lane = self._lane_for(None)
-        self._client_task: asyncio.Task[None] | None = None
+        self._leave_client: Callable[[], object] | None = None
         self._voice_lane: Lane[do.Effect] = Lane(
             self._speak_to_voice, limit=VOICE_JOBS, overflow=self._drop_audio
         )
@@ -121,7 +121,7 @@ class CallRunner:
             while self._inbox:
                 self._decide(self._inbox.popleft())
         except Exception as error:  # noqa: BLE001 - whoever posted is not to blame: `run` raises it
-            self._defect = self._defect or error
+            self._defect = error
             self._over.set()
         finally:
             self._deciding = False
@@ -165,9 +165,9 @@ class CallRunner:
         """What waits for a client that has gone waits no longer, nor does what it does not take."""
         self._client = client
         self._client_lane = self._lane_for(client)
-        if self._client_task is not None:
-            self._client_task.cancel()
-            self._client_task = self._start(self._client_lane.drain())
+        if self._leave_client is not None:
+            self._leave_client()
+            self._leave_client = self._start(self._client_lane.drain())
 
     def _lane_for(self, client: Client | None) -> Lane[Outgoing]:
         async def send(message: Outgoing) -> None:
@@ -219,27 +219,27 @@ class CallRunner:
     async def _live(self) -> EndReason:
         async with self._voice, asyncio.TaskGroup() as group:
             self._group = group
-            self._client_task = self._start(self._client_lane.drain())
+            self._leave_client = self._start(self._client_lane.drain())
             for work in (self._voice_lane.drain(), self._record_lane.drain(), self._hear()):
                 self._start(work)
             try:
                 await self._over.wait()
                 await self._flush()
             finally:
-                self._group = self._client_task = None
+                self._group = self._leave_client = None
                 for task in self._tasks:
                     task.cancel()
         if self._defect is not None:
             raise self._defect
         return self._ended or EndReason.ERROR
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Have the call do this beside everything else; it is cut off when the call is over."""
+    def _start(self, work: Coroutine[Any, Any, None]) -> Callable[[], object]:
+        """Have the call do this beside everything else, until it is over; returns what stops it."""
         assert self._group is not None
         task = self._group.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
+        return task.cancel
 
     async def _hear(self) -> None:
         async for event in self._voice.events():

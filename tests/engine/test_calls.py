@@ -234,8 +234,8 @@ async def test_a_tool_runs_while_the_agent_speaks_and_its_result_is_answered():
         ]
         assert heard(client, 1) == list(range(600))
         asked = [asked for asked in bench.voice.asked if asked.what == "respond"]
-        assert [item.role for item in asked[1].items] == [Role.USER, Role.TOOL]
-        assert asked[1].items[1].text == '{"booked": true}'
+        assert [item.role for item in asked[1].items] == [Role.USER, Role.AGENT, Role.TOOL]
+        assert asked[1].items[2].text == '{"booked": true}'
         assert last_item(bench, Role.AGENT).text == "One moment. It is booked."
 
 
@@ -411,12 +411,12 @@ async def test_a_recording_that_breaks_its_promise_does_not_leave_the_record_ope
         await bench.attach()
 
         async def broken(end_ms):
-            raise OSError
+            raise OSError("the disk is on fire")
 
         bench.recording.close = broken
         bench.runner.post(ev.HungUp())
         await bench.clock.settle()
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match="fire"):
             await bench.ended()
         assert bench.records.finishes == 1
 
