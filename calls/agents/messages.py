@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from calls.domain.errors import EndReason
-from calls.domain.items import Item, Role
+from calls.domain.items import Item, ItemStatus, Role
 
 MessageRole = Literal["system", "user", "assistant", "tool"]
 
@@ -40,7 +40,7 @@ class Message:
         role: "system", "user", "assistant", or "tool" for the result of a tool.
         content: what was said. Of the assistant: what the caller heard of it.
         metadata: travels with an answer to the client and the record; must survive JSON. Of a
-            tool's result: `tool_call_id`, `name` and `arguments`.
+            tool's result: `tool_call_id`, `name`, `arguments` (JSON as text) and `failed`.
         commands: only in what `generate_answer` gives.
         unheard: only of the assistant: what it wanted to say when it was interrupted.
     """
@@ -96,4 +96,5 @@ def _metadata(item: Item) -> Mapping[str, Any]:
         "tool_call_id": item.tool_call_id,
         "name": item.tool_name,
         "arguments": item.arguments,
+        "failed": item.status is ItemStatus.FAILED,
     }

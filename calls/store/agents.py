@@ -127,4 +127,9 @@ def _policy(row: Agent) -> Policy:
 
 def _unsaved(slug: str) -> Agent:
     name = slug.replace("-", " ").replace("_", " ").capitalize()
-    return Agent(slug=slug, name=name, resume_ms=calls_settings().resume_ms)
+    return Agent(
+        slug=slug,
+        name=name,
+        first_message_mode=FirstMessage.GENERATED,
+        resume_ms=calls_settings().resume_ms,
+    )

@@ -113,7 +113,9 @@ async def test_the_conversation_has_the_prompt_first_and_what_was_heard(made):
         Message("system", "Be kind."),
         Message("assistant", "It is", {"a": 1}, unheard=" four."),
         Message("user", "What?"),
-        Message("tool", "4", {"tool_call_id": "t1", "name": "add", "arguments": "{}"}),
+        Message(
+            "tool", "4", {"tool_call_id": "t1", "name": "add", "arguments": "{}", "failed": False}
+        ),
     ]
     assert seen[2].as_dict() == {"role": "user", "content": "What?"}
     seen.clear()
