@@ -70,7 +70,7 @@ def _go_on_in(python: Path, argv: list[str]) -> NoReturn:
 def _satisfied(requirements: Path) -> bool:
     """Whether this Python has exactly what the file pins."""
     for line in requirements.read_text(encoding="utf-8").splitlines():
-        if not line.strip() or line.startswith(("#", "-r ")):
+        if not line.strip() or line.startswith(("#", "-")):
             continue
         pin = _PIN.match(line.strip())
         if pin is None or (_applies(pin[3] or "") and _installed(pin[1]) != pin[2]):
