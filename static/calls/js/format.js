@@ -7,7 +7,7 @@ export function clock(ms) {
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
 
-/** For people: "1 minute 5 seconds". @param {number} ms */
+/** In words, "1 minute 5 seconds". @param {number} ms */
 export function duration(ms) {
   const seconds = Math.round(Math.max(0, ms) / 1000);
   const parts = [

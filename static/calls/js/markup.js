@@ -17,8 +17,8 @@ const ICONS = {
   microphoneOff: icon(
     '<path d="M15 10V6a3 3 0 0 0-5.9-.8M9 9.5V11a3 3 0 0 0 4.6 2.5M5.5 11.5a6.5 6.5 0 0 0 10.3 5.3M18.5 11.5c0 .9-.2 1.7-.5 2.5M12 18v3M4 4l16 16"/>',
   ),
-  hand: icon(
-    '<circle cx="12" cy="12" r="3.5"/><path d="M12 3.5v1.8M12 18.7v1.8M3.5 12h1.8M18.7 12h1.8"/>',
+  radio: icon(
+    '<rect x="7.5" y="8" width="9" height="13" rx="2"/><path d="M9.5 8V3M10.5 11.5h3M10.5 14h3M16.5 11h1.7v4h-1.7"/>',
   ),
   sound: icon(
     '<path d="M4 7h9M17 7h3M4 12h3M11 12h9M4 17h11M19 17h1"/><circle cx="15" cy="7" r="2"/><circle cx="9" cy="12" r="2"/><circle cx="17" cy="17" r="2"/>',
@@ -72,9 +72,10 @@ export const MARKUP = `
       <button type="button" class="vc-link" data-part="typeOnly">No microphone? Type instead</button>
     </div>
 
-    <div class="vc-controls" data-part="controls" role="group" aria-label="Controls" hidden>
+    <div class="vc-deck" data-part="controls" hidden>
+    <div class="vc-controls" role="group" aria-label="Controls">
       <button type="button" class="vc-control" data-part="muteButton" aria-pressed="false"><span class="vc-knob"><span class="vc-when-off">${ICONS.microphone}</span><span class="vc-when-on">${ICONS.microphoneOff}</span></span><span data-part="muteText">Mute</span></button>
-      <button type="button" class="vc-control" data-part="turnsButton" aria-pressed="false"><span class="vc-knob">${ICONS.hand}</span><span>Push to talk</span></button>
+      <button type="button" class="vc-control" data-part="turnsButton" aria-pressed="false"><span class="vc-knob">${ICONS.radio}</span><span>Push to talk</span></button>
       <button type="button" class="vc-control" data-part="soundButton" aria-expanded="false"><span class="vc-knob">${ICONS.sound}</span><span>Sound</span></button>
       <button type="button" class="vc-control vc-danger" data-part="hangUpButton"><span class="vc-knob">${ICONS.hangUp}</span><span>Hang up</span></button>
     </div>
@@ -85,11 +86,12 @@ export const MARKUP = `
       <p class="vc-hint" data-part="speakerHint">This browser plays through the speaker that your system is set to.</p>
       <label><span>Volume</span><input type="range" min="0" max="100" step="5" data-part="volume"></label>
     </div>
+    </div>
 
     <div class="vc-after" data-part="after" hidden>
       <h2 class="vc-after-title" data-part="afterTitle" tabindex="-1"></h2>
       <p class="vc-after-text" data-part="afterText"></p>
-      <p class="vc-after-facts" data-part="afterFacts"></p>
+      <figure class="vc-trace" data-part="trace" aria-hidden="true"><svg preserveAspectRatio="none"></svg><figcaption><span>0:00</span><span data-part="traceLength"></span></figcaption></figure>
       <div class="vc-choices">
         <button type="button" class="vc-button vc-main" data-part="againButton">${ICONS.phone}Call again</button>
         <button type="button" class="vc-button" data-part="downloadButton">${ICONS.download}Download transcript</button>
@@ -146,7 +148,7 @@ export function build(host) {
  *   | "qualityText" | "holdText" | "face" | "phase" | "activity" | "problem" | "problemTitle"
  *   | "problemText" | "problemTodo" | "trouble" | "invitation" | "notice" | "consent" | "controls"
  *   | "muteText" | "sound" | "microphoneField" | "speakerField" | "speakerHint" | "after"
- *   | "afterTitle" | "afterText" | "afterFacts" | "captions" | "scroll" | "empty" | "log"
+ *   | "afterTitle" | "afterText" | "trace" | "traceLength" | "captions" | "scroll" | "empty" | "log"
  *   | "living" | "latency" | "bar" | "stages" | "figures" | "announcer" | "typedLabel", HTMLElement>
  *   & Record<"callButton" | "holdButton" | "retryButton" | "typeInstead" | "typeOnly" | "muteButton"
  *   | "turnsButton" | "soundButton" | "hangUpButton" | "againButton" | "downloadButton"

@@ -7,9 +7,9 @@ const STEP_MS = 42;
 const HISTORY_MS = (RINGS + 2) * STEP_MS;
 const POINTS = 72;
 const INNER = 0.235;
-const OUTER = 0.485;
-const FLOOR_DB = -52;
-const SPAN_DB = 38;
+const OUTER = 0.475;
+const FLOOR_DB = -50;
+const SPAN_DB = 36;
 
 /**
  * @typedef {"still" | "waiting" | "listening" | "hearing" | "thinking" | "speaking"} Mood
@@ -112,8 +112,9 @@ export class Picture {
 
   /** @param {number} now */
   #remember(now) {
-    const agent = strength(this.#levels.output);
-    const caller = strength(this.#levels.microphone);
+    // Squared, so that syllables show as waves.
+    const agent = strength(this.#levels.output) ** 2;
+    const caller = strength(this.#levels.microphone) ** 2;
     this.#history.push({ at: now, agent, caller });
     while ((this.#history[0]?.at ?? now) < now - HISTORY_MS) this.#history.shift();
   }
@@ -132,18 +133,18 @@ export class Picture {
   /** @param {number} ring from the inside @param {number} now */
   #drawRing(ring, now) {
     const out = ring / (RINGS - 1);
-    const agent = this.#then(now - ring * STEP_MS).agent * (1 - 0.45 * out);
-    const caller = this.#then(now - (RINGS - 1 - ring) * STEP_MS).caller * (0.55 + 0.45 * out);
-    this.#circle(ring, 0, now);
-    this.#stroke(this.#inks.line, 0.55 - 0.3 * out, 0.0026);
-    if (caller > 0.04) {
-      this.#circle(ring, caller, now + 900);
-      this.#stroke(this.#inks.caller, 0.25 + 0.75 * caller, 0.003 + 0.011 * caller);
+    const agent = this.#then(now - ring * STEP_MS).agent * (1 - 0.5 * out);
+    const caller = this.#then(now - (RINGS - 1 - ring) * STEP_MS).caller * (0.5 + 0.5 * out);
+    // Where the two meet the stronger one is seen: mixed they would be mud.
+    const sound = Math.max(agent, caller);
+    if (sound < 0.03) {
+      this.#circle(ring, 0, now);
+      this.#stroke(this.#inks.line, 0.6 - 0.35 * out, 0.0026);
+      return;
     }
-    if (agent > 0.04) {
-      this.#circle(ring, agent, now);
-      this.#stroke(this.#inks.agent, 0.25 + 0.75 * agent, 0.003 + 0.011 * agent);
-    }
+    this.#circle(ring, sound, now);
+    const ink = agent < caller ? this.#inks.caller : this.#inks.agent;
+    this.#stroke(ink, 0.3 + 0.7 * sound, 0.003 + 0.013 * sound);
   }
 
   /**
@@ -158,7 +159,7 @@ export class Picture {
     for (let i = 0; i <= POINTS; i++) {
       const angle = (i / POINTS) * 2 * Math.PI;
       const wave = Math.sin(3 * angle + turn + ring * 0.35) + 0.6 * Math.sin(5 * angle - turn * 1.7);
-      const r = radius + 0.0062 * bend * wave;
+      const r = radius * (1 + 0.021 * bend * wave);
       this.#pen.lineTo(0.5 + r * Math.cos(angle), 0.5 + r * Math.sin(angle));
     }
     this.#pen.closePath();
@@ -203,7 +204,7 @@ export class Picture {
   }
 }
 
-/** @param {number} ring @returns {number} of the picture's width */
+/** Wider apart towards the outside, as on water. @param {number} ring @returns {number} of the picture's width */
 function radiusOf(ring) {
-  return INNER + ((OUTER - INNER) * ring) / (RINGS - 1);
+  return INNER + (OUTER - INNER) * (ring / (RINGS - 1)) ** 1.2;
 }

@@ -25,6 +25,11 @@ export class SoundPanel {
     this.#actions = actions;
     const { soundButton, microphoneSelect, speakerSelect, volume } = parts;
     soundButton.addEventListener("click", () => this.#toggle());
+    parts.controls.addEventListener("keydown", ({ key }) => {
+      if (key !== "Escape" || parts.sound.hidden) return;
+      this.close();
+      soundButton.focus();
+    });
     microphoneSelect.addEventListener("change", () => actions.chooseMicrophone(microphoneSelect.value));
     speakerSelect.addEventListener("change", () => actions.chooseSpeaker(speakerSelect.value));
     volume.addEventListener("input", () => actions.setVolume(Number(volume.value) / 100));

@@ -94,7 +94,9 @@ class LineView {
     this.element.className = "vc-line";
     this.element.dataset.who = who;
     this.#unheard.append(part("span", "vc-unseen", " Not heard: "), this.#rest);
-    this.element.append(this.#who, part("span", "vc-unseen", ": "), words(this.#said, this.#unheard, this.#mark));
+    const words = part("span", "vc-words");
+    words.append(this.#said, " ", this.#unheard, this.#mark);
+    this.element.append(this.#who, part("span", "vc-unseen", ": "), words);
   }
 
   /** @param {Line} line @param {string} name of the agent */
@@ -104,8 +106,8 @@ class LineView {
     this.#shown = shown;
     this.element.dataset.status = line.status;
     set(this.#who, line.who === "tool" ? "" : speakerOf(line, name));
-    set(this.#said, line.who === "tool" ? toolWords(line) : line.said);
-    set(this.#rest, line.unheard);
+    set(this.#said, line.who === "tool" ? toolWords(line) : line.said.trim());
+    set(this.#rest, line.unheard.trim());
     this.#unheard.hidden = !line.unheard;
     set(this.#mark, MARKS[line.status] ?? (line.source === "staff" ? "by staff" : ""));
   }
@@ -114,13 +116,6 @@ class LineView {
 /** @param {Line} line */
 function toolWords({ tool = "", status }) {
   return status === "running" ? activityOf(tool) : toolTitle(tool);
-}
-
-/** @param {...HTMLElement} children */
-function words(...children) {
-  const element = part("span", "vc-words");
-  element.append(...children);
-  return element;
 }
 
 /** @param {"span"} tag @param {string} className @param {string} [text] */

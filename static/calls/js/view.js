@@ -2,6 +2,7 @@
 import { clock, duration } from "./format.js";
 import { Figures } from "./figures.js";
 import { Picture, strength } from "./picture.js";
+import { Trace } from "./trace.js";
 import { TranscriptView } from "./transcript-view.js";
 import {
   GOOD_ENDINGS,
@@ -41,6 +42,7 @@ export class View {
   #troubleCount = 0;
   #stage = "";
   /** @type {number[]} when sound failed to come in time */ #underruns = [];
+  #trace = new Trace();
 
   /** @param {import("./markup.js").Parts} parts @param {Settings} settings */
   constructor(parts, settings) {
@@ -84,7 +86,9 @@ export class View {
   /** @param {{ microphone: number, output: number }} levels */
   hear(levels) {
     const audible = this.#hears();
-    this.#picture.hear({ ...levels, microphone: audible ? levels.microphone : 0 });
+    const heard = { ...levels, microphone: audible ? levels.microphone : 0 };
+    this.#picture.hear(heard);
+    if (this.#session?.stage === "live") this.#trace.hear(heard);
     if (this.#session?.state.muted) this.update();
   }
 
@@ -105,6 +109,7 @@ export class View {
       this.#renderCall(session, stage);
       this.#transcript.render(session.captions?.lines() ?? [], this.#settings.name);
     }
+    this.#parts.root.dataset.captions = this.#parts.captions.hidden ? "hidden" : "shown";
     this.#picture.show(this.#mood(stage));
     this.#stageChanged(stage);
   }
@@ -180,17 +185,19 @@ export class View {
 
   /** @param {import("./session.js").CallSession} session */
   #renderEnd({ state, captions }) {
-    const { afterTitle, afterText, afterFacts, downloadButton, trouble } = this.#parts;
+    const { afterTitle, afterText, downloadButton, trouble } = this.#parts;
     const { end, startedAt, endedAt } = state;
     if (!end) return;
     const good = GOOD_ENDINGS.has(end.reason);
     set(afterTitle, good ? "Call ended" : startedAt ? "The call broke off" : "No call");
-    set(afterText, endingOf(end, this.#settings.name));
-    set(afterFacts, startedAt ? duration(endedAt - startedAt) : "");
+    const length = duration(endedAt - startedAt);
+    set(afterText, endingOf(end, { name: this.#settings.name, length }));
+    set(this.#parts.traceLength, clock(endedAt - startedAt));
     set(trouble, "");
     const lines = captions?.lines().length ?? 0;
     hide(downloadButton, lines === 0);
     hide(this.#parts.captions, lines === 0);
+    hide(this.#parts.trace, !startedAt);
   }
 
   /** @param {import("./session.js").Stage} stage @returns {import("./picture.js").Mood} */
@@ -209,11 +216,12 @@ export class View {
     if (!before) return;
     const { afterTitle, afterText, phase, problem } = this.#parts;
     if (stage === "ended") {
+      this.#trace.draw(/** @type {SVGElement} */ (this.#parts.trace.firstElementChild));
       this.#announce(`${afterTitle.textContent}. ${afterText.textContent}`);
       afterTitle.focus({ preventScroll: true });
     } else if (stage === "live") {
-      this.#announce(before === "reconnecting" ? "Connected again" : `Connected to ${this.#settings.name}`);
-      if (before === "connecting") this.#focusCall();
+      this.#announce(before === "reconnecting" ? "Connected again" : "Connected");
+      if (before === "connecting") this.#begin();
     } else if (!problem.hidden) {
       this.#parts.retryButton.focus();
     } else {
@@ -222,7 +230,8 @@ export class View {
   }
 
   /** The button that was clicked is gone: go where the caller goes on. */
-  #focusCall() {
+  #begin() {
+    this.#trace = new Trace();
     const { muteButton, typed } = this.#parts;
     (muteButton.hidden ? typed : muteButton).focus({ preventScroll: true });
   }

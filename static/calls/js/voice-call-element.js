@@ -1,5 +1,5 @@
 // @ts-check
-import { transcriptText } from "./format.js";
+import { duration, transcriptText } from "./format.js";
 import { holdToTalk } from "./hold-to-talk.js";
 import { build } from "./markup.js";
 import { remembered } from "./remembered.js";
@@ -186,11 +186,12 @@ export class VoiceCall extends HTMLElement {
   #download() {
     const session = this.#session;
     if (!session?.captions || !session.state.end) return;
+    const { startedAt, endedAt } = session.state;
     const now = new Date();
     const text = transcriptText(session.captions.lines(), {
       name: this.#name,
       when: now.toLocaleString(),
-      ending: endingOf(session.state.end, this.#name),
+      ending: endingOf(session.state.end, { name: this.#name, length: duration(endedAt - startedAt) }),
     });
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));

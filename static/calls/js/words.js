@@ -54,10 +54,10 @@ export const MICROPHONE_PROBLEMS = {
 
 /** @type {Record<string, string>} by the reason of the end */
 const ENDINGS = {
-  caller_hung_up: "You hung up.",
-  agent_ended: "{name} said goodbye.",
+  caller_hung_up: "You hung up after {length}.",
+  agent_ended: "{name} said goodbye after {length}.",
   silence: "Nobody had said anything for a while.",
-  max_length: "The call reached its longest length.",
+  max_length: "The call reached its longest length, {length}.",
   provider_failed: "The speech service stopped working.",
   abandoned: "The connection was gone for too long.",
   staff_ended: "The call was ended by the people who run it.",
@@ -77,14 +77,21 @@ const ENDINGS = {
 
 /**
  * @param {{ reason: string, message: string }} end
- * @param {string} name of the agent
+ * @param {{ name: string, length: string }} about the agent, and how long the call was
  */
-export function endingOf({ reason, message }, name) {
-  return (ENDINGS[reason] ?? (message || ENDINGS.error) ?? "").replace("{name}", name);
+export function endingOf({ reason, message }, { name, length }) {
+  const text = ENDINGS[reason] ?? (message || ENDINGS.error) ?? "";
+  return text.replace("{name}", name).replace("{length}", length);
 }
 
 /** Whether a call that ended so was a call at all, and ended as calls should. */
-export const GOOD_ENDINGS = new Set(["caller_hung_up", "agent_ended", "silence", "max_length", "staff_ended"]);
+export const GOOD_ENDINGS = new Set([
+  "caller_hung_up",
+  "agent_ended",
+  "silence",
+  "max_length",
+  "staff_ended",
+]);
 
 /** @type {Record<string, string>} by the code of an error that does not end the call */
 const TROUBLES = {
@@ -103,10 +110,10 @@ export function troubleOf({ code, message }) {
 
 /** @type {Record<string, string>} */
 export const STAGE_NAMES = {
-  endpointing: "waiting whether you go on",
+  endpointing: "making sure you were done",
   stt: "understanding",
   llm: "thinking",
-  tts: "finding the voice",
+  tts: "making the voice",
   playout: "sending",
   delivery: "on the way to your ear",
 };
