@@ -1,0 +1,374 @@
+"""The caller's microphone: by position, by time, and by what a detector makes of it."""
+
+import itertools
+import math
+import struct
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from calls.domain import events as ev
+from calls.domain.audio import CALLER
+from calls.engine.intake import ASKED_WINDOWS, PRE_ROLL_MS, Intake
+from tests.doubles.clock import FakeClock
+from tests.doubles.detector import WINDOW_MS, ScriptedDetector
+from tests.doubles.records import MemoryRecording
+from tests.engine.bench import FRAME_MS, Microphone, caller_milliseconds, caller_sound
+
+pytestmark = pytest.mark.asyncio
+
+MS = CALLER.samples(1)
+
+
+class Bench:
+    """An intake, and what it told the call; `listened` is what the call makes of it."""
+
+    def __init__(self, *, detected=True):
+        self.clock = FakeClock()
+        self.began_ms = self.clock.now_ms()
+        self.later_ms = 0
+        self.told = []
+        self.listened = False
+        self.detector = ScriptedDetector()
+        self.recording = MemoryRecording()
+        self.intake = Intake(
+            detector=self.detector if detected else None,
+            post=self._post,
+            now_ms=self.now_ms,
+            recording=self.recording,
+        )
+        self.intake.hand_to(lambda: self.listened)
+        self.microphone = Microphone(self.clock, self.intake)
+
+    def _post(self, event):
+        self.told.append(event)
+        if isinstance(event, ev.SpeechStarted | ev.TalkStarted):
+            self.listened = True
+        if isinstance(event, ev.TalkStopped):
+            self.listened = False
+
+    def kinds(self):
+        return [type(event) for event in self.told if not isinstance(event, ev.MicAudio)]
+
+    def sound(self):
+        return b"".join(event.pcm for event in self.told if isinstance(event, ev.MicAudio))
+
+    def said(self):
+        """Which milliseconds of speech were handed on, in order."""
+        return [ms for ms in caller_milliseconds(self.sound()) if ms >= 0]
+
+    def recorded(self):
+        return self.recording.laid_out("caller")
+
+    def now_ms(self):
+        return self.clock.now_ms() - self.began_ms + self.later_ms
+
+
+# Speech and what belongs to it
+
+
+async def test_speech_comes_with_the_pre_roll_first_and_nothing_twice():
+    bench = Bench()
+    await bench.microphone.is_silent(1_000)
+    await bench.microphone.speaks(960)
+    await bench.microphone.is_silent(400)
+    assert bench.kinds() == [ev.SpeechStarted, ev.SpeechStopped]
+    assert type(bench.told[0]) is ev.SpeechStarted, "sound follows what announces it"
+    handed = caller_milliseconds(bench.sound())
+    onset = handed.index(0)
+    assert handed[:onset] == [-1] * onset, "the room before the speech"
+    certain_after_ms = 2 * WINDOW_MS
+    assert PRE_ROLL_MS - certain_after_ms <= onset <= PRE_ROLL_MS
+    assert bench.said() == list(range(960))
+
+
+async def test_the_end_of_speech_is_told_with_the_time_of_the_last_speech():
+    bench = Bench()
+    await bench.microphone.is_silent(500)
+    await bench.microphone.speaks(640)
+    ended_ms = bench.now_ms()
+    await bench.microphone.is_silent(600)
+    (stopped,) = [event for event in bench.told if isinstance(event, ev.SpeechStopped)]
+    assert stopped.last_speech_ms == pytest.approx(ended_ms, abs=WINDOW_MS)
+
+
+async def test_a_pause_within_a_turn_is_handed_on_once_and_in_order():
+    bench = Bench()
+    await bench.microphone.speaks(640)
+    await bench.microphone.is_silent(500)
+    await bench.microphone.speaks(640)
+    await bench.microphone.is_silent(500)
+    assert bench.kinds() == [ev.SpeechStarted, ev.SpeechStopped] * 2
+    handed = caller_milliseconds(bench.sound())
+    first, last = handed.index(0), handed.index(1_279)
+    assert handed[first : last + 1] == [*range(640), *[-1] * 500, *range(640, 1_280)]
+
+
+async def test_what_nobody_listened_to_becomes_the_beginning_of_the_next_utterance():
+    bench = Bench()
+    await bench.microphone.speaks(640)
+    await bench.microphone.is_silent(320)
+    bench.listened = False  # the turn is over
+    before = len(bench.sound())
+    await bench.microphone.is_silent(480)
+    assert len(bench.sound()) == before
+    await bench.microphone.speaks(640)
+    after = caller_milliseconds(bench.sound()[before:])
+    onset = after.index(640)
+    assert PRE_ROLL_MS - 3 * WINDOW_MS <= onset <= PRE_ROLL_MS
+    assert [ms for ms in after if ms >= 0][:500] == list(range(640, 1_140))
+
+
+async def test_a_silence_that_lasts_is_not_handed_on_for_ever():
+    bench = Bench()
+    await bench.microphone.speaks(640)
+    await bench.microphone.is_silent(10_000)
+    assert len(bench.sound()) < CALLER.bytes(640 + 3_000)
+
+
+async def test_a_burst_that_arrives_at_once_is_heard_as_it_was_spoken():
+    """What a page kept during an outage: more than the detector takes at a time."""
+    bench = Bench()
+    await bench.microphone.is_silent(500)
+    await bench.clock.advance(6_000)
+    burst = bytes(CALLER.bytes(1_000)) + caller_sound(0, 1_500) + bytes(CALLER.bytes(3_500))
+    for at in range(0, len(burst), 640):
+        bench.intake.take(bench.microphone.position + at // 2, burst[at : at + 640])
+    assert bench.detector.most_waiting <= ASKED_WINDOWS
+    await bench.clock.settle()
+    assert bench.kinds() == [ev.SpeechStarted, ev.SpeechStopped]
+    assert bench.said() == list(range(1_500))
+    stopped = next(event for event in bench.told if isinstance(event, ev.SpeechStopped))
+    # It ended 3.5 s before the burst did, whenever the detector came round to it.
+    assert stopped.last_speech_ms == pytest.approx(bench.now_ms() - 3_500, abs=2 * WINDOW_MS)
+
+
+async def test_a_slow_detector_changes_nothing_but_the_moment():
+    bench = Bench()
+    bench.detector.held = True
+    await bench.microphone.is_silent(320)
+    await bench.microphone.speaks(640)
+    await bench.microphone.is_silent(640)
+    assert bench.told == []
+    bench.detector.let_go()
+    await bench.clock.settle()
+    assert bench.kinds() == [ev.SpeechStarted, ev.SpeechStopped]
+    assert bench.said() == list(range(640))
+    stopped = next(event for event in bench.told if isinstance(event, ev.SpeechStopped))
+    assert stopped.last_speech_ms == pytest.approx(bench.now_ms() - 640, abs=WINDOW_MS)
+
+
+async def test_without_a_detector_everything_is_handed_on():
+    bench = Bench(detected=False)
+    await bench.microphone.speaks(200)
+    assert bench.said() == list(range(200))
+    assert bench.kinds() == []
+
+
+# Mute and push-to-talk
+
+
+async def test_muting_ends_the_utterance_and_discards_what_follows():
+    bench = Bench()
+    await bench.microphone.speaks(500)
+    bench.intake.mute(True)
+    muted_at_ms = bench.microphone.said_ms
+    await bench.microphone.speaks(500)
+    bench.intake.mute(False)
+    await bench.microphone.is_silent(500)
+    await bench.microphone.speaks(500)
+    assert bench.kinds() == [
+        ev.SpeechStarted,
+        ev.SpeechStopped,
+        ev.Muted,
+        ev.Muted,
+        ev.SpeechStarted,
+    ]
+    assert set(bench.said()) & set(range(muted_at_ms, muted_at_ms + 500)) == set()
+    assert bench.said()[:500] == list(range(500)), "what came before belongs to the utterance"
+    recorded = caller_milliseconds(bench.recorded())
+    assert recorded[500:1_000] == [-1] * 500, "not on the recording either"
+
+
+async def test_a_judgement_that_comes_after_muting_is_no_speech():
+    bench = Bench()
+    bench.detector.held = True
+    await bench.microphone.speaks(500)
+    bench.intake.mute(True)
+    bench.detector.let_go()
+    assert bench.kinds() == [ev.Muted]
+    bench.intake.mute(False)
+    await bench.microphone.is_silent(100)
+    await bench.microphone.speaks(500)
+    assert bench.kinds() == [ev.Muted, ev.Muted, ev.SpeechStarted]
+    assert bench.said()[0] == 500
+
+
+async def test_push_to_talk_takes_exactly_what_is_said_while_the_button_is_down():
+    bench = Bench()
+    bench.intake.use_push_to_talk(True)
+    await bench.microphone.speaks(500)
+    bench.intake.talk(True)
+    bench.intake.talk(True)
+    await bench.microphone.speaks(500)
+    bench.intake.talk(False)
+    await bench.microphone.speaks(500)
+    assert bench.kinds() == [ev.TalkStarted, ev.TalkStopped]
+    assert bench.said() == list(range(500, 1_000))
+
+
+async def test_the_button_means_nothing_in_the_automatic_mode():
+    bench = Bench()
+    bench.intake.talk(True)
+    await bench.microphone.is_silent(500)
+    assert bench.told == []
+
+
+async def test_the_mode_may_change_with_the_button_down():
+    bench = Bench()
+    bench.intake.use_push_to_talk(True)
+    bench.intake.talk(True)
+    await bench.microphone.speaks(200)
+    bench.intake.use_push_to_talk(False)
+    assert bench.kinds() == [ev.TalkStarted, ev.TalkStopped], "nobody waits for the release"
+    await bench.microphone.speaks(200)
+    assert bench.kinds()[2:] == [ev.SpeechStarted]
+
+
+async def test_the_mode_may_change_in_the_middle_of_a_word():
+    bench = Bench()
+    await bench.microphone.speaks(500)
+    bench.intake.use_push_to_talk(True)
+    assert bench.kinds() == [ev.SpeechStarted, ev.SpeechStopped]
+    assert bench.said() == list(range(500))
+
+
+# Positions
+
+
+@given(
+    cuts=st.lists(st.integers(1, 400), max_size=12),
+    repeats=st.lists(st.integers(0, 500), max_size=12),
+)
+@settings(deadline=None)
+async def test_however_frames_are_cut_repeated_and_overlapped_no_sample_comes_twice(cuts, repeats):
+    bench = Bench(detected=False)
+    sound = caller_sound(0, 200)
+    at = 0
+    for number, cut in enumerate([*cuts, 200 * MS]):
+        again = repeats[number % len(repeats)] if repeats else 0
+        start = max(0, at - again)
+        at = min(200 * MS, at + cut)
+        bench.intake.take(start, sound[2 * start : 2 * at])
+    assert bench.intake.position == 200 * MS
+    assert bench.sound() == sound
+    assert b"".join(piece.pcm for piece in bench.recording.pieces["caller"]) == sound
+
+
+async def test_a_gap_is_stepped_over():
+    bench = Bench(detected=False)
+    await bench.microphone.speaks(100)
+    await bench.clock.advance(300)
+    bench.microphone.position += 300 * MS
+    await bench.microphone.speaks(100)
+    assert bench.intake.position == bench.microphone.position
+    assert bench.said() == list(range(200))
+    recorded = caller_milliseconds(bench.recorded())
+    assert recorded == [*range(100), *[-1] * 300, *range(100, 200)]
+
+
+async def test_positions_go_round_at_their_limit():
+    bench = Bench(detected=False)
+    near = 2**32 - 10 * MS
+    for position in (2**30, 2**31, 3 * 2**30, near):
+        bench.intake.take(position, b"")
+    assert bench.intake.position == near
+    bench.told.clear()
+    sound = caller_sound(0, 40)
+    bench.intake.take(near, sound[: 2 * 20 * MS])
+    bench.intake.take(near, sound[: 2 * 20 * MS])
+    bench.intake.take(10 * MS, sound[2 * 20 * MS :])
+    assert bench.said() == list(range(40))
+    assert bench.intake.position == 30 * MS
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 22_050, 44_100, 48_000])
+async def test_other_rates_arrive_at_the_callers(rate_hz):
+    bench = Bench(detected=False)
+    bench.intake.use_rate(rate_hz)
+    samples = [round(9_000 * math.sin(2 * math.pi * 440 * n / rate_hz)) for n in range(rate_hz)]
+    step = rate_hz // 50
+    for at in range(0, rate_hz, step):
+        await bench.clock.advance(20)
+        frame = samples[at : at + step]
+        bench.intake.take(at, struct.pack(f"<{len(frame)}h", *frame))
+    sound = struct.unpack(f"<{len(bench.sound()) // 2}h", bench.sound())
+    assert len(sound) == pytest.approx(CALLER.rate_hz, abs=CALLER.samples(3))
+    crossings = sum(a < 0 <= b for a, b in itertools.pairwise(sound))
+    assert crossings == pytest.approx(440, abs=2)
+
+
+async def test_a_client_that_comes_back_with_another_rate_counts_on():
+    bench = Bench(detected=False)
+    await bench.microphone.speaks(1_000)
+    bench.intake.use_rate(48_000)
+    assert bench.intake.position == 48_000
+    bench.intake.take(48_000 - 480, bytes(2 * 960))
+    assert bench.intake.position == 48_480
+
+
+# The recording's time line
+
+
+async def test_sound_is_recorded_where_it_was_spoken():
+    bench = Bench()
+    await bench.clock.advance(1_500)
+    await bench.microphone.speaks(500)
+    recorded = caller_milliseconds(bench.recorded())
+    assert recorded == [*[-1] * 1_500, *range(500)]
+
+
+@pytest.mark.parametrize("uplink", [pytest.param(2, id="slow"), pytest.param(20, id="fast")])
+async def test_what_comes_late_is_recorded_where_it_was_spoken(uplink):
+    bench = Bench()
+    await bench.microphone.speaks(1_000)
+    await bench.clock.advance(4_000)
+    spoken_ms, sent_ms = 5_000, 1_000
+    while sent_ms < spoken_ms:
+        await bench.clock.advance(FRAME_MS)
+        spoken_ms += FRAME_MS
+        for _ in range(uplink):
+            if sent_ms < spoken_ms:
+                bench.intake.take(sent_ms * MS, caller_sound(sent_ms, FRAME_MS))
+                sent_ms += FRAME_MS
+    assert caller_milliseconds(bench.recorded()) == list(range(sent_ms))
+
+
+async def test_a_clock_that_is_slow_does_not_shift_the_recording_for_ever():
+    """Two minutes with a device that gives 0.5 % fewer samples than it should."""
+    bench = Bench()
+    await bench.microphone.speaks(100)
+    for number in range(6_000):
+        bench.later_ms += FRAME_MS
+        samples = 19 * MS if number % 10 == 0 else 20 * MS
+        bench.intake.take(bench.microphone.position, bytes(2 * samples))
+        bench.microphone.position += samples
+    last = bench.recording.pieces["caller"][-1]
+    ended_ms = last.start_ms + CALLER.ms(last.pcm)
+    assert ended_ms == pytest.approx(bench.now_ms(), abs=100)
+
+
+async def test_a_jump_of_the_clients_count_does_not_lead_into_the_future():
+    bench = Bench()
+    await bench.microphone.speaks(200)
+    bench.microphone.position += 10_000 * MS
+    await bench.microphone.speaks(200)
+    last = bench.recording.pieces["caller"][-1]
+    assert last.start_ms + CALLER.ms(last.pcm) <= bench.now_ms()
+
+
+async def test_a_closed_intake_lets_go_of_its_detector():
+    bench = Bench()
+    bench.intake.close()
+    assert bench.detector.detections[0].closed
