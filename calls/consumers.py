@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 START_MS = 5_000
 AUDIO_PACE = 1.25
 AUDIO_RESERVE_MS = 15_000
+LEAST_FRAME_MS = 10
+"""A frame counts for so much sound at least: what it costs is the same."""
 TEXTS_PER_SECOND = 20
 TEXTS_IN_RESERVE = 40
 SAMPLE_BYTES = 2
@@ -167,12 +169,15 @@ class CallConsumer(AsyncWebsocketConsumer):
         rate = (hello.mic_rate_hz or 16_000) * SAMPLE_BYTES * AUDIO_PACE
         reserve = rate * AUDIO_RESERVE_MS / 1000
         self._audio = TokenBucket(rate=rate, burst=reserve, now_ms=now_ms)
+        self._least_bytes = rate * LEAST_FRAME_MS / 1000
         self._texts = TokenBucket(rate=TEXTS_PER_SECOND, burst=TEXTS_IN_RESERVE, now_ms=now_ms)
 
     # The call
 
     async def _serve(self, call: LiveCall, client: SocketClient) -> None:
         while (frame := _frame(await self._receive())) is not None:
+            if call.runner.client is not client:
+                continue  # another socket took over, or the call is over; this one is closing
             try:
                 replies = self._take(call, client, frame)
             except WireError as error:
@@ -187,7 +192,7 @@ class CallConsumer(AsyncWebsocketConsumer):
         """Everything that happens for a frame of sound happens in here, without waiting."""
         now_ms = self._clock.now_ms()
         if isinstance(frame, bytes):
-            allowed = self._audio.take(len(frame), now_ms)
+            allowed = self._audio.take(max(len(frame), self._least_bytes), now_ms)
         else:
             allowed = self._texts.take(1, now_ms)
         if not allowed:

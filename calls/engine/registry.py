@@ -108,7 +108,7 @@ class Registry:
             CallError: ENDED: over, unknown here, or the wrong secret; which one is not said.
         """
         call = self._calls.get(call_id)
-        if call is None or not call.opened_by(secret):
+        if call is None or call.runner.over or not call.opened_by(secret):
             raise CallError(ErrorCode.ENDED, "That call is over.")
         return call
 
@@ -126,7 +126,7 @@ class Registry:
             home.create_task(self._guard(work, name), name=name)
 
     async def drain(self, *, deadline_ms: int = DRAIN_MS) -> None:
-        """Refuse new calls, end the running ones (4512), wait until all is stored."""
+        """Refuse new calls, end the running ones, wait until all is stored."""
         self._draining = True
         for call in self:
             call.runner.post(EndAsked(reason=EndReason.RESTARTED))

@@ -10,7 +10,7 @@ from typing import Any
 
 from calls.domain import effects as do
 from calls.domain import events as ev
-from calls.domain.errors import EndReason, ErrorCode
+from calls.domain.errors import CallError, EndReason, ErrorCode
 from calls.domain.machine import step
 from calls.domain.state import Caller, CallState, Link, Policy
 from calls.engine.lanes import Lane
@@ -80,6 +80,7 @@ class CallRunner:
         self._timers: dict[str, Callable[[], None]] = {}
         self._ended: EndReason | None = None
         self._defect: Exception | None = None
+        self._began = False
         self._over = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -136,11 +137,18 @@ class CallRunner:
     # Clients
 
     def attach(self, client: Client) -> None:
-        """This client is the call's from now on; one that was there before is let go (4409)."""
+        """This client is the call's from now on; one that was there before is let go (4409).
+
+        Raises:
+            CallError: the call is over; INTERNAL or DRAINING if it never began.
+        """
+        if self.over:
+            raise self._too_late()
         if self._client is not None:
             self._let_go(self._client, ErrorCode.TAKEN_OVER, 4409)
         self._serve(client)
         if self.state.link is Link.NEW:
+            self._began = True
             self.post(ev.CallStarted())
             self.playout.release(reports=client.reports_playback)
         else:
@@ -155,6 +163,18 @@ class CallRunner:
     @property
     def client(self) -> Client | None:
         return self._client
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody can come into the call any more."""
+        return self._over.is_set()
+
+    def _too_late(self) -> CallError:
+        if self._began:
+            return CallError(ErrorCode.ENDED, "That call is over.")
+        if self._ended is EndReason.RESTARTED:
+            return CallError(ErrorCode.DRAINING, "The server is about to restart.")
+        return CallError(ErrorCode.INTERNAL, "The call could not begin.")
 
     @property
     def listens(self) -> bool:
@@ -254,6 +274,7 @@ class CallRunner:
             logger.warning("call ended unflushed", extra={"call_id": self.info.call_id})
 
     async def _close(self, reason: EndReason) -> None:
+        self._over.set()
         for forget in self._timers.values():
             forget()
         self._timers.clear()

@@ -9,7 +9,7 @@ from typing import Any
 from calls.domain.audio import CALLER
 from calls.domain.effects import Effect
 from calls.domain.errors import EndReason
-from calls.domain.events import EndAsked, Played
+from calls.domain.events import EndAsked, HungUp, Played
 from calls.domain.state import Policy
 from calls.engine.intake import Intake
 from calls.engine.registry import LiveCall
@@ -132,6 +132,9 @@ class Call:
         await self.clock.settle()
         assert self.running.done(), "the call still runs"
         return self.running.result()
+
+    def hang_up(self) -> None:
+        self.runner.post(HungUp())
 
     def client(self) -> Client | None:
         return self.runner.client

@@ -9,7 +9,7 @@ import pytest
 
 from calls.domain import effects as do
 from calls.domain import events as ev
-from calls.domain.errors import EndReason
+from calls.domain.errors import CallError, EndReason, ErrorCode
 from calls.domain.items import ItemStatus, Role, Source
 from calls.engine import runner as runner_module
 from calls.engine.playout import LEAD_MS
@@ -263,7 +263,7 @@ async def test_a_tool_that_hangs_does_not_keep_an_ended_call():
         bench.voice.answers.append([UseTool("book")])
         bench.runner.post(ev.TextTyped(text="Book Monday"))
         await bench.clock.advance(100)
-        bench.runner.post(ev.HungUp())
+        bench.hang_up()
         await bench.clock.advance(3_100)
         assert await bench.ended() is EndReason.CALLER_HUNG_UP
         assert last_item(bench, Role.TOOL).status is ItemStatus.FAILED
@@ -276,7 +276,7 @@ async def test_the_caller_hangs_up():
     async with call(policy(first_message="Hello.")) as bench:
         client = await bench.attach()
         await bench.clock.advance(100)
-        bench.runner.post(ev.HungUp())
+        bench.hang_up()
         await bench.clock.advance(500)
         assert await bench.ended() is EndReason.CALLER_HUNG_UP
         assert (client.end_reason, client.close_code) == ("caller_hung_up", 1000)
@@ -321,7 +321,7 @@ async def test_the_last_words_are_understood_and_stored_before_the_end():
         client = await bench.attach()
         bench.voice.hears.append("One last thing.")
         await bench.microphone.speaks(500)
-        bench.runner.post(ev.HungUp())
+        bench.hang_up()
         await bench.clock.advance(100)
         assert await bench.ended() is EndReason.CALLER_HUNG_UP
         assert bench.records.items[1].text == "One last thing."
@@ -336,7 +336,7 @@ async def test_a_record_that_hangs_does_not_keep_a_call_for_ever(monkeypatch):
         bench.records.open.clear()
         bench.runner.post(ev.TextTyped(text="Hello"))
         await bench.clock.advance(100)
-        bench.runner.post(ev.HungUp())
+        bench.hang_up()
         await bench.clock.advance(3_100)
         await asyncio.wait([bench.running], timeout=2)
         assert await bench.ended() is EndReason.CALLER_HUNG_UP
@@ -357,6 +357,19 @@ async def test_a_voice_session_that_cannot_begin_ends_the_call():
     async with call(prepare=refuse) as bench:
         assert await bench.ended() is EndReason.PROVIDER_FAILED
         assert bench.records.reason is EndReason.PROVIDER_FAILED
+        with pytest.raises(CallError) as refused:
+            await bench.attach()
+        assert refused.value.code is ErrorCode.INTERNAL
+
+
+async def test_nobody_comes_into_a_call_that_is_over():
+    async with call() as bench:
+        client = await bench.attach()
+        bench.hang_up()
+        await bench.ended()
+        with pytest.raises(CallError) as refused:
+            await bench.come_back(client)
+        assert refused.value.code is ErrorCode.ENDED
 
 
 async def test_a_voice_session_that_gives_up_ends_the_call():
@@ -414,7 +427,7 @@ async def test_a_recording_that_breaks_its_promise_does_not_leave_the_record_ope
             raise OSError("the disk is on fire")
 
         bench.recording.close = broken
-        bench.runner.post(ev.HungUp())
+        bench.hang_up()
         await bench.clock.settle()
         with pytest.raises(OSError, match="fire"):
             await bench.ended()

@@ -123,7 +123,7 @@ async def test_a_long_answer_holds_the_voice_back_and_lets_it_go_on():
         assert bench.voice.holds == [True]
         await bench.clock.advance(1_000)
         assert bench.voice.holds == [True, False]
-        bench.runner.post(ev.HungUp())
+        bench.hang_up()
         await bench.clock.settle()
         assert client.end_reason == "caller_hung_up"
 
