@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
             name='Agent',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(help_text='Names the agent in addresses: /ws/call/<slug>/.', max_length=64, unique=True)),
+                ('slug', models.SlugField(help_text='Names the agent in addresses.', max_length=64, unique=True)),
                 ('name', models.CharField(max_length=100)),
                 ('active', models.BooleanField(default=True, help_text='Off: no new call reaches this agent.')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),

@@ -72,9 +72,7 @@ class FirstMessage(models.TextChoices):
 class Agent(models.Model):
     """Who answers a call, and how. A call keeps the settings that it began with."""
 
-    slug = models.SlugField(
-        max_length=64, unique=True, help_text="Names the agent in addresses: /ws/call/<slug>/."
-    )
+    slug = models.SlugField(max_length=64, unique=True, help_text="Names the agent in addresses.")
     name = models.CharField(max_length=100)
     active = models.BooleanField(default=True, help_text="Off: no new call reaches this agent.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)

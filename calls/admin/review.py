@@ -1,0 +1,171 @@
+"""The review page of a conversation, and all that it loads and links to."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
+from django.core.exceptions import PermissionDenied
+from django.db.models.functions import Now
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_GET, require_POST, require_safe
+from typing_extensions import override
+
+from calls.admin.media import peaks_response, private, sound_response
+from calls.models import Conversation, ConversationStatus, Recording
+from calls.store.exports import export_json, export_text
+from calls.store.reviews import review
+from calls.store.summaries import summaries_wake, summary_request
+
+if TYPE_CHECKING:
+    Base = admin.ModelAdmin[Conversation]
+else:
+    Base = admin.ModelAdmin
+
+LISTEN = "calls.listen_recording"
+SUMMARIZE = "calls.change_summary"
+LISTENED = "Listened to the recording."
+EXPORTED = "Exported the conversation as {}."
+LISTEN_LOG_S = 600
+"""One listening is many requests, and one line in the log."""
+
+View = Callable[..., HttpResponseBase]
+
+
+def call_title(row: Conversation) -> str:
+    summary = getattr(row, "summary", None)
+    return (summary and summary.title) or f"Call {row.call_id[:8]}"
+
+
+class ReviewAdmin(Base):
+    """Shows a conversation in place of the form that would edit it."""
+
+    @override
+    def get_urls(self) -> list[URLPattern]:
+        views: dict[str, View] = {
+            "audio": self.audio_view,
+            "peaks": self.peaks_view,
+            "export.json": self.export_json_view,
+            "export.txt": self.export_text_view,
+            "summarize": self.summarize_view,
+        }
+        own = [
+            path(
+                f"<path:object_id>/{end}/",
+                self.admin_site.admin_view(view),
+                name=f"calls_conversation_{end.replace('.', '_')}",
+            )
+            for end, view in views.items()
+        ]
+        return [*own, *super().get_urls()]
+
+    @override
+    @method_decorator(require_safe)
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        row = self._row(request, object_id)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": call_title(row),
+            "opts": self.opts,
+            "original": row,
+            "review": review(row),
+            "may_listen": request.user.has_perm(LISTEN),
+            "may_summarize": request.user.has_perm(SUMMARIZE),
+            "may_delete": self.has_delete_permission(request, row),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/calls/conversation/review.html", context)
+
+    @method_decorator(require_GET)
+    def audio_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """The recording; each listening leaves a line in the log."""
+        recording = self._recording(request, object_id)
+        row = recording.conversation
+        response = sound_response(request, recording, f"call-{row.call_id}")
+        if not self._listened_lately(request, row):
+            self.log_change(request, row, LISTENED)
+        return response
+
+    @method_decorator(require_GET)
+    def peaks_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        return peaks_response(self._recording(request, object_id))
+
+    @method_decorator(require_GET)
+    def export_json_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        row = self._row(request, object_id)
+        content = export_json(review(row))
+        response = JsonResponse(content, json_dumps_params={"indent": 2, "ensure_ascii": False})
+        return self._exported(request, row, response, "json")
+
+    @method_decorator(require_GET)
+    def export_text_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        row = self._row(request, object_id)
+        response = HttpResponse(export_text(review(row)), content_type="text/plain; charset=utf-8")
+        return self._exported(request, row, response, "txt")
+
+    @method_decorator(require_POST)
+    def summarize_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Have the conversation summarised once more."""
+        if not request.user.has_perm(SUMMARIZE):
+            raise PermissionDenied
+        row = self._row(request, object_id)
+        if row.status == ConversationStatus.ACTIVE:
+            messages.warning(request, "The call goes on: its summary is written at its end.")
+        else:
+            summary_request(row)
+            summaries_wake()
+            self.log_change(request, row, "Asked for a new summary.")
+            messages.success(request, "A new summary is being written.")
+        return HttpResponseRedirect(reverse("admin:calls_conversation_change", args=[row.pk]))
+
+    def _row(self, request: HttpRequest, object_id: str) -> Conversation:
+        """The conversation, for somebody who may see it.
+
+        Raises:
+            PermissionDenied: they may not.
+            Http404: there is none.
+        """
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        rows = Conversation.objects.select_related("agent", "user", "recording", "summary")
+        try:
+            return rows.get(pk=object_id)
+        except (Conversation.DoesNotExist, ValueError):
+            raise Http404("There is no such conversation.") from None
+
+    def _recording(self, request: HttpRequest, object_id: str) -> Recording:
+        if not request.user.has_perm(LISTEN):
+            raise PermissionDenied
+        row = self._row(request, object_id)
+        recording: Recording | None = getattr(row, "recording", None)
+        if recording is None:
+            raise Http404("The call was not recorded.")
+        return recording
+
+    def _listened_lately(self, request: HttpRequest, row: Conversation) -> bool:
+        return LogEntry.objects.filter(
+            user=request.user.pk,
+            object_id=row.pk,
+            content_type__app_label="calls",
+            change_message=LISTENED,
+            action_time__gt=Now() - timedelta(seconds=LISTEN_LOG_S),
+        ).exists()
+
+    def _exported(
+        self, request: HttpRequest, row: Conversation, response: HttpResponse, ending: str
+    ) -> HttpResponseBase:
+        self.log_change(request, row, EXPORTED.format(ending))
+        name = f"call-{row.call_id}.{ending}"
+        response["Content-Disposition"] = f'attachment; filename="{name}"'
+        return private(response)
