@@ -166,9 +166,9 @@ class CallConsumer(AsyncWebsocketConsumer):
 
     def _limit(self, hello: Hello) -> None:
         now_ms = self._clock.now_ms()
-        rate = (hello.mic_rate_hz or 16_000) * SAMPLE_BYTES * AUDIO_PACE
-        reserve = rate * AUDIO_RESERVE_MS / 1000
-        self._audio = TokenBucket(rate=rate, burst=reserve, now_ms=now_ms)
+        rate = (hello.mic_rate_hz or 16_000) * SAMPLE_BYTES
+        pace, reserve = rate * AUDIO_PACE, rate * AUDIO_RESERVE_MS / 1000
+        self._audio = TokenBucket(rate=pace, burst=reserve, now_ms=now_ms)
         self._least_bytes = rate * LEAST_FRAME_MS / 1000
         self._texts = TokenBucket(rate=TEXTS_PER_SECOND, burst=TEXTS_IN_RESERVE, now_ms=now_ms)
 

@@ -22,13 +22,14 @@ from calls.wire.base import (
     WireError,
 )
 from calls.wire.fields import (
+    all_storable,
     bad,
     flag_of,
     int_of,
     object_of,
     parse_object,
-    storable,
     text_of,
+    without_nan,
 )
 
 VERSION = 1
@@ -40,6 +41,7 @@ TYPED_CHARS = 2_000
 _AUDIO_IN = struct.Struct("<I")
 _AUDIO_OUT = struct.Struct("<II")
 _U32 = 2**32
+_MOST_U32 = _U32 - 1
 
 
 class Browser:
@@ -105,7 +107,10 @@ class Browser:
 
 def _json(**fields: Any) -> str:
     # Escaped to ASCII: a lone surrogate from a model must not break the socket.
-    return json.dumps(fields, separators=(",", ":"))
+    try:
+        return json.dumps(fields, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        return json.dumps(without_nan(fields), separators=(",", ":"))
 
 
 # In
@@ -157,13 +162,9 @@ def _metadata(message: dict[str, Any]) -> Mapping[str, Any]:
         text = json.dumps(metadata, ensure_ascii=False)
     except RecursionError:
         raise bad("`metadata` is nested too deeply.") from None
-    if len(text.encode(errors="replace")) > METADATA_BYTES or not _clean(text):
+    if len(text.encode(errors="replace")) > METADATA_BYTES or not all_storable(metadata):
         raise bad(f"`metadata` must be plain JSON of at most {METADATA_BYTES} bytes.")
     return metadata
-
-
-def _clean(text: str) -> bool:
-    return storable(text) and "\\u0000" not in text
 
 
 def _resume(message: dict[str, Any]) -> Resume | None:
@@ -174,8 +175,8 @@ def _resume(message: dict[str, Any]) -> Resume | None:
     return Resume(
         call_id=text_of(resume, "call_id", least=1, most=100),
         secret=text_of(resume, "secret", least=1, most=200),
-        response_id=None if played is None else int_of(played, "response_id", most=_U32),
-        played_ms=None if played is None else int_of(played, "played_ms", most=_U32),
+        response_id=None if played is None else int_of(played, "response_id", most=_MOST_U32),
+        played_ms=None if played is None else int_of(played, "played_ms", most=_MOST_U32),
     )
 
 
@@ -201,16 +202,16 @@ def _talk(message: dict[str, Any]) -> Inbound:
 
 def _played(message: dict[str, Any]) -> Inbound:
     return ev.Played(
-        response_id=int_of(message, "response_id", most=_U32),
-        played_ms=int_of(message, "played_ms", most=_U32),
-        buffered_ms=int_of(message, "buffered_ms", most=_U32),
+        response_id=int_of(message, "response_id", most=_MOST_U32),
+        played_ms=int_of(message, "played_ms", most=_MOST_U32),
+        buffered_ms=int_of(message, "buffered_ms", most=_MOST_U32),
     )
 
 
 def _cut(message: dict[str, Any]) -> Inbound:
     return ev.PlaybackCut(
-        response_id=int_of(message, "response_id", most=_U32),
-        played_ms=int_of(message, "played_ms", most=_U32),
+        response_id=int_of(message, "response_id", most=_MOST_U32),
+        played_ms=int_of(message, "played_ms", most=_MOST_U32),
     )
 
 

@@ -1,6 +1,7 @@
 """Reading JSON from strangers: bounded, typed, and with one error."""
 
 import json
+from math import isfinite
 from typing import Any, NoReturn
 
 from calls.domain.errors import ErrorCode
@@ -13,8 +14,7 @@ def parse_object(text: str, *, max_bytes: int) -> dict[str, Any]:
     """The JSON object in `text`.
 
     Raises:
-        WireError: too large (close code 4413), or not a JSON object that a database can hold:
-            NaN and infinities, NUL characters and lone surrogates are refused.
+        WireError: too large (close code 4413), or not a JSON object; NaN and infinities are none.
     """
     if len(text) > max_bytes or len(text.encode(errors="replace")) > max_bytes:
         raise WireError(ErrorCode.TOO_LARGE, f"A message is at most {max_bytes} bytes.", 4413)
@@ -66,12 +66,38 @@ def storable(text: str) -> bool:
     return "\x00" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
+def all_storable(value: Any) -> bool:
+    """Whether every text in this JSON is, keys included."""
+    rest = [value]
+    while rest:
+        match rest.pop():
+            case str(text) if not storable(text):
+                return False
+            case dict(fields):
+                rest += [*fields.keys(), *fields.values()]
+            case list(entries):
+                rest += entries
+    return True
+
+
+def without_nan(value: Any) -> Any:
+    """The same with null for every number that JSON does not know."""
+    match value:
+        case float():
+            return value if isfinite(value) else None
+        case dict():
+            return {key: without_nan(entry) for key, entry in value.items()}
+        case list() | tuple():
+            return [without_nan(entry) for entry in value]
+    return value
+
+
 def _refuse(_constant: str) -> NoReturn:
     raise ValueError
 
 
 def _finite(literal: str) -> float:
     value = float(literal)
-    if value in (float("inf"), float("-inf")):
+    if not isfinite(value):
         raise ValueError
     return value
