@@ -45,6 +45,7 @@ export class Call extends EventTarget {
    * @param {string} options.agent slug
    * @param {Loudspeaker} options.loudspeaker
    * @param {number | null} options.microphoneRateHz null: typed text only
+   * @param {boolean} [options.silent] the loudspeaker plays nothing, so that it has nothing to report
    * @param {string} [options.token]
    * @param {string} [options.language]
    * @param {import("./protocol.js").Turns} [options.turns]
@@ -187,7 +188,7 @@ export class Call extends EventTarget {
 
   /** @returns {import("./protocol.js").Start} */
   #first() {
-    const { agent, token = "", language = "", microphoneRateHz, metadata = {} } = this.#options;
+    const { agent, token = "", language = "", silent, microphoneRateHz, metadata } = this.#options;
     const { ready, turns } = this.#state;
     return {
       type: "start",
@@ -196,7 +197,8 @@ export class Call extends EventTarget {
       language,
       microphone: microphoneRateHz === null ? null : { rate_hz: microphoneRateHz },
       turns,
-      metadata,
+      capabilities: silent ? [] : ["playback"],
+      metadata: metadata ?? {},
       resume: ready && {
         call_id: ready.call_id,
         secret: ready.resume_secret,

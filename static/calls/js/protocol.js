@@ -26,6 +26,7 @@ const UINT32_MAX = 2 ** 32 - 1;
  * @property {string} language
  * @property {{ rate_hz: number } | null} microphone
  * @property {Turns} turns
+ * @property {"playback"[]} capabilities
  * @property {Record<string, unknown>} metadata
  * @property {Resume | null} resume
  *
@@ -95,8 +96,7 @@ export class ProtocolError extends Error {}
  * @returns {string}
  */
 export function encode(message) {
-  if (message.type !== "start") return JSON.stringify(message);
-  return JSON.stringify({ v: VERSION, capabilities: ["playback"], ...message });
+  return JSON.stringify(message.type === "start" ? { v: VERSION, ...message } : message);
 }
 
 /**

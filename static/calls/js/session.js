@@ -72,6 +72,11 @@ export class CallSession extends EventTarget {
     return this.stage === "live" && this.#speaker.blocked;
   }
 
+  /** The answers can only be read here. */
+  get silent() {
+    return this.#speaker.silent;
+  }
+
   /**
    * Call it from a click, with nothing awaited before.
    *
@@ -232,7 +237,9 @@ export class CallSession extends EventTarget {
   /** @param {number | null} microphoneRateHz */
   #dial(microphoneRateHz) {
     this.hasMicrophone = microphoneRateHz !== null;
-    const call = new Call({ ...this.#options, loudspeaker: this.#speaker, microphoneRateHz });
+    const loudspeaker = this.#speaker;
+    const { silent } = loudspeaker;
+    const call = new Call({ ...this.#options, loudspeaker, silent, microphoneRateHz });
     this.#call = call;
     call.addEventListener("change", () => this.#changed());
     call.addEventListener("ready", (event) => this.#answered(detailOf(event).resumed));

@@ -10,7 +10,8 @@ const ANSWER_MS = 150;
  *
  * - `report` (CustomEvent<Report>) at start, pause and end of a response and every 200 ms between,
  * - `cut` (CustomEvent<Playhead>), the answer to `clear`,
- * - `forgotten` (CustomEvent<Playhead>), the answer to `forget`,
+ * - `forgotten` (CustomEvent<Playhead>), the answer to `forget`, and for sound that a silent one
+ *   does not play,
  * - `meter` (CustomEvent<Meter>), about 30 a second while there is sound,
  * - `state` when `blocked` changes.
  *
@@ -40,6 +41,8 @@ export class Speaker extends EventTarget {
   /** @type {Map<number, number>} ms played, by response */ #playheads = new Map();
 
   /** @type {Clearing | null} the last one */ lastClear = null;
+  /** Nothing can be played here: this browser, or this insecure page, has no audio worklet. */
+  silent = false;
 
   /** The browser lets no sound out until the page is touched. */
   get blocked() {
@@ -59,6 +62,8 @@ export class Speaker extends EventTarget {
 
   /** Call it in a click, before anything is awaited: iOS and Safari let no sound out otherwise. */
   unlock() {
+    this.silent = !("AudioWorkletNode" in window);
+    if (this.silent) return;
     const session = /** @type {any} */ (navigator).audioSession;
     if (session) session.type = "play-and-record"; // Or the ring switch silences it.
     this.#context ??= new AudioContext({ sampleRate: AGENT_RATE_HZ, latencyHint: "interactive" });
@@ -71,7 +76,8 @@ export class Speaker extends EventTarget {
 
   /** After `unlock`. Sound given before it is done is lost. */
   async start() {
-    const context = /** @type {AudioContext} */ (this.#context);
+    const context = this.#context;
+    if (!context) return;
     await context.audioWorklet.addModule(WORKLET);
     if (context !== this.#context) return; // Stopped meanwhile.
     this.#node = new AudioWorkletNode(context, "playback", {
@@ -86,6 +92,11 @@ export class Speaker extends EventTarget {
 
   /** @param {import("./protocol.js").Audio} sound its samples are given away */
   play({ response_id: id, start_ms: startMs, pcm }) {
+    if (this.silent) {
+      const playedMs = startMs + Math.round((pcm.length * 1000) / AGENT_RATE_HZ);
+      this.#fire("forgotten", { responseId: id, playedMs });
+      return;
+    }
     this.#node?.port.postMessage({ type: "audio", id, startMs, pcm }, [pcm.buffer]);
   }
 

@@ -25,6 +25,7 @@ const LOUD = 0.55;
  * @property {string} name of the agent
  * @property {string} notice
  * @property {string} consent
+ * @property {boolean} recorded the call will be recorded
  * @property {string} headingLevel
  */
 
@@ -55,7 +56,7 @@ export class View {
     parts.name.setAttribute("aria-level", settings.headingLevel);
     parts.face.textContent = settings.name.charAt(0).toUpperCase();
     show(parts.notice, settings.notice);
-    show(parts.consent, settings.consent);
+    show(parts.consent, settings.consent || (settings.recorded ? "This call is recorded." : ""));
     parts.typedLabel.textContent = `Type a message to ${settings.name}`;
     parts.callButton.setAttribute("aria-label", `Call ${settings.name}`);
     this.#render();
@@ -153,10 +154,10 @@ export class View {
    * @param {import("./session.js").Stage} stage
    */
   #renderCall(session, stage) {
-    const { state, pressed, hasMicrophone } = session;
+    const { state, pressed, hasMicrophone, silent } = session;
     const { muted, turns } = state;
     const parts = this.#parts;
-    const now = { stage, phase: state.phase, muted, pressed, hasMicrophone };
+    const now = { stage, phase: state.phase, muted, pressed, hasMicrophone, silent };
     const loud = strength(session.levels.microphone) > LOUD;
     const pushToTalk = turns === "push_to_talk";
     set(parts.phase, session.blocked ? "Tap anywhere to turn the sound on" : situation({ ...now, loud, pushToTalk }, this.#settings.name));

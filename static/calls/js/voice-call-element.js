@@ -26,6 +26,7 @@ export class VoiceCall extends HTMLElement {
       name: this.#name,
       notice: this.getAttribute("notice") ?? "",
       consent: this.getAttribute("consent") ?? "",
+      recorded: this.hasAttribute("recorded"),
       headingLevel: this.getAttribute("heading-level") ?? "2",
     });
     this.#listen(parts);

@@ -133,6 +133,7 @@ const TEXTS = {
   hold: "Hold to talk",
   held: "Talking. Let go when you are done",
   typing: "Type what you want to say",
+  typingSilently: "Type what you want to say. The answers are in writing here",
   ended: "Call ended",
 };
 
@@ -147,6 +148,7 @@ const TEXTS = {
  * @param {boolean} now.pushToTalk
  * @param {boolean} now.pressed
  * @param {boolean} now.hasMicrophone
+ * @param {boolean} now.silent
  * @param {string} name of the agent
  */
 export function situation(now, name) {
@@ -156,11 +158,11 @@ export function situation(now, name) {
 }
 
 /** @param {Parameters<typeof situation>[0]} now @returns {string | undefined} */
-function callerSituation({ phase, muted, loud, pushToTalk, pressed, hasMicrophone }) {
+function callerSituation({ phase, muted, loud, pushToTalk, pressed, hasMicrophone, silent }) {
   if (pressed) return TEXTS.held;
   if (muted && loud) return TEXTS.mutedSpeaking;
   if (phase !== "listening") return undefined;
-  if (!hasMicrophone) return TEXTS.typing;
+  if (!hasMicrophone) return silent ? TEXTS.typingSilently : TEXTS.typing;
   if (muted) return TEXTS.muted;
   return pushToTalk ? TEXTS.hold : undefined;
 }
