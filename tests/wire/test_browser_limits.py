@@ -11,7 +11,7 @@ from calls.domain import effects as do
 from calls.domain import events as ev
 from calls.domain.errors import ErrorCode
 from calls.domain.items import Item, Role
-from calls.wire.base import Received, WireError
+from calls.wire.base import Hello, Received, WireError
 from calls.wire.browser import (
     AUDIO_BYTES,
     METADATA_BYTES,
@@ -114,6 +114,13 @@ def test_what_breaks_other_readers(frame):
     first = understood_or_refused(Browser().open, frame)
     assert isinstance(first, WireError)
     assert first.close_code in (4400, 4413)
+
+
+def test_no_depth_of_metadata_breaks_the_reader():
+    for depth in range(900, 1_000):
+        frame = json.dumps(START)[:-1] + ', "metadata": {"k": ' + "[" * depth + "]" * depth + "}}"
+        answer = understood_or_refused(Browser().open, frame)
+        assert isinstance(answer, Hello | WireError)
 
 
 # Sizes
