@@ -1,59 +1,12 @@
-"""The start and the end of a server process, both sides of ASGI's lifespan protocol."""
+"""The start and the end of a server process: the server's side of ASGI's lifespan protocol."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from voiceapp.asgi_types import Application, Message, Receive, Scope, Send
+from voiceapp.asgi_types import Application, Message
 
 logger = logging.getLogger(__name__)
-
-Hook = Callable[[], Awaitable[None]]
-
-
-class LifespanHooks:
-    """The application's side: runs hooks when the server starts and when it ends.
-
-    Args:
-        startup: one after the other, before the first connection; one that raises stops the server.
-        shutdown: side by side, while connections are still open.
-    """
-
-    def __init__(self, startup: Sequence[Hook], shutdown: Sequence[Hook]) -> None:
-        self._startup = startup
-        self._shutdown = shutdown
-
-    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        """Speak the protocol until the server says that it ends."""
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                await self._run("startup", send, self._start)
-            else:
-                await self._run("shutdown", send, self._end)
-                return
-
-    async def _run(self, phase: str, send: Send, step: Hook) -> None:
-        try:
-            await step()
-        except Exception as error:
-            logger.exception("A hook failed at %s", phase)
-            await send({"type": f"lifespan.{phase}.failed", "message": repr(error)})
-        else:
-            await send({"type": f"lifespan.{phase}.complete"})
-
-    async def _start(self) -> None:
-        for hook in self._startup:
-            await hook()
-
-    async def _end(self) -> None:
-        outcomes = await asyncio.gather(
-            *(hook() for hook in self._shutdown), return_exceptions=True
-        )
-        failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
-        if failures:
-            raise ExceptionGroup("shutdown", failures)
 
 
 class Lifespan:

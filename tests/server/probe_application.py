@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from voiceapp.lifespan import LifespanHooks
+from calls.lifespan import LifespanHooks
 from voiceapp.server import Limits, Server, listen
 
 ending = asyncio.Event()

@@ -1,4 +1,7 @@
-"""The door for WebSockets: who may open one, and what happens to an unknown address."""
+"""What a project's ASGI application is made of: its sockets, and the start and end of a server.
+
+`docs/install.md` shows how.
+"""
 
 from urllib.parse import urlsplit
 
@@ -7,18 +10,25 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 from django.urls import re_path
 
+from calls import wiring
 from calls.conf import calls_settings
-from voiceapp.asgi_types import Application, Receive, Scope, Send
+from calls.lifespan import Application, LifespanHooks, Receive, Scope, Send
+from calls.routing import websocket_urlpatterns
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_LOCAL_HOSTS = [".localhost", "127.0.0.1", "[::1]"]
+"""What Django itself allows while it is debugged and nothing else is said."""
 
 
 def websockets() -> Application:
-    """The application behind every WebSocket: origin first, then the app's routes."""
-    from calls.routing import websocket_urlpatterns
-
+    """The calls' WebSockets and no others: origin first, then the app's routes."""
     nowhere = re_path(r"", refuse)  # type: ignore[arg-type]  # an application, not a view
     return OwnOriginOnly(URLRouter([*websocket_urlpatterns, nowhere]))
+
+
+def lifespan() -> Application:
+    """Makes the calls ready when the server starts, and ends them well when it ends."""
+    return LifespanHooks(startup=[wiring.startup], shutdown=[wiring.shutdown])
 
 
 async def refuse(_scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,7 +78,11 @@ def _only(headers: list[tuple[bytes, bytes]], wanted: bytes) -> str | None:
 def _own_host(host: str) -> bool:
     """Without this a name that somebody else points at this address would be its own origin."""
     domain, _ = split_domain_port(host)
-    return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
+    return bool(domain) and validate_host(domain, _hosts())
+
+
+def _hosts() -> list[str]:
+    return settings.ALLOWED_HOSTS or (_LOCAL_HOSTS if settings.DEBUG else [])
 
 
 def _scheme(scope: Scope) -> str:
