@@ -57,7 +57,7 @@ class ReviewAdmin(Base):
         own = [
             path(
                 f"<path:object_id>/{end}/",
-                self.admin_site.admin_view(view),
+                self.admin_site.admin_view(view, cacheable=True),  # `private` says more
                 name=f"calls_conversation_{end.replace('.', '_')}",
             )
             for end, view in views.items()

@@ -1,8 +1,8 @@
 """Conversations to test with."""
 
-import math
-from array import array
 from datetime import UTC, datetime, timedelta
+
+import numpy as np
 
 from calls.domain.audio import AGENT, CALLER
 from calls.domain.errors import EndReason
@@ -171,12 +171,7 @@ def demo_recording(row: Conversation, items=ITEMS) -> Recording:
 
 def babble(rate_hz: int, ms: int, pitch_hz: int) -> bytes:
     """Syllables without words: harmonics that swell and fade."""
-    samples = array("h")
-    for n in range(rate_hz * ms // 1000):
-        t = n / rate_hz
-        swell = max(0.0, math.sin(2 * math.pi * t * 1.667 * 1.5)) * (
-            0.55 + 0.45 * math.sin(t * 5.1)
-        )
-        voice = sum(math.sin(2 * math.pi * pitch_hz * k * t) / k for k in range(1, 6))
-        samples.append(int(9_000 * swell * voice / 1.6))
-    return samples.tobytes()
+    t = np.arange(rate_hz * ms // 1000) / rate_hz
+    swell = np.maximum(0, np.sin(2 * np.pi * t * 2.5)) * (0.55 + 0.45 * np.sin(t * 5.1))
+    voice = sum(np.sin(2 * np.pi * pitch_hz * k * t) / k for k in range(1, 6))
+    return (9_000 * swell * voice / 1.6).astype("<i2").tobytes()
