@@ -1,0 +1,166 @@
+"""A call in a project outside the tree, served by the servers that docs/install.md names."""
+
+import json
+import re
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.request import urlopen
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+SERVERS = {
+    "daphne": ["daphne", "-b", "127.0.0.1", "-p", "0", "mysite.asgi:application"],
+    "uvicorn": [
+        "uvicorn", "--port", "0", "--ws", "websockets-sansio", "--no-access-log",
+        "--ws-per-message-deflate", "false", "mysite.asgi:application",
+    ],
+}  # fmt: skip
+PATIENCE_S = 40
+HEADER = struct.Struct("<II")
+
+
+@dataclass
+class Served:
+    port: int
+    process: subprocess.Popen
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def open(self, path: str, origin: str | None = None) -> ClientConnection:
+        address = f"ws://127.0.0.1:{self.port}{path}"
+        return connect(address, origin=origin or self.origin, compression=None)
+
+
+@contextmanager
+def served(project, words: list[str], log) -> Iterator[Served]:
+    """The server as a process, on a port that the system picks."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *words],
+            cwd=project.folder,
+            env=project.environment,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield Served(_port(process, log), process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        finally:
+            process.kill()
+
+
+def _port(process: subprocess.Popen, log) -> int:
+    give_up_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < give_up_s and process.poll() is None:
+        if found := re.search(r"(?:address |http://)127\.0\.0\.1:(\d+)", log.read_text()):
+            return int(found[1])
+        time.sleep(0.05)
+    raise AssertionError(log.read_text())
+
+
+@dataclass
+class Call:
+    """A client that types, and keeps what it hears."""
+
+    socket: ClientConnection
+    messages: list[dict] = field(default_factory=list)
+    sound: dict[int, bytes] = field(default_factory=dict)
+
+    def start(self, **fields) -> dict:
+        self.send(type="start", v=1, microphone=None, **fields)
+        return self.until(lambda message: message["type"] == "ready")
+
+    def send(self, **message) -> None:
+        self.socket.send(json.dumps(message))
+
+    def until(self, wanted) -> dict:
+        """Take messages until this one has come."""
+        while True:
+            frame = self.socket.recv(timeout=PATIENCE_S)
+            if isinstance(frame, bytes):
+                response_id, _start_ms = HEADER.unpack_from(frame)
+                self.sound[response_id] = self.sound.get(response_id, b"") + frame[HEADER.size :]
+                continue
+            message = json.loads(frame)
+            self.messages.append(message)
+            if wanted(message):
+                return message
+
+    def until_heard(self, text: str) -> dict:
+        """The agent's item with this text, once all of it was heard."""
+
+        def heard(message: dict) -> bool:
+            item = message.get("item", {})
+            return item.get("role") == "agent" and item["text"] == text
+
+        return self.until(heard)["item"]
+
+
+@pytest.fixture(scope="module", params=list(SERVERS))
+def server(request, project, tmp_path_factory):
+    log = tmp_path_factory.mktemp("log") / "server.log"
+    with served(project, SERVERS[request.param], log) as running:
+        yield running
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+@pytest.mark.timeout(180)
+def test_a_call_with_an_agent_in_code(server, project):
+    with server.open("/ws/call/workshop/") as socket:
+        call = Call(socket)
+        ready = call.start(metadata={"page": "/repairs"})
+        assert ready["agent"] == {"slug": "workshop", "name": "Workshop"}
+        assert (ready["providers"]["llm"], ready["providers"]["tts"]) == ("code", "code")
+        greeting = "Hello, this is the bicycle workshop. What is the number of your ticket?"
+        call.until_heard(greeting)
+        call.send(type="text", text="My number is 12.")
+        answer = call.until_heard("It is ready. Anything else?")
+        assert answer["metadata"] == {"looked_up": True}
+        assert len(call.sound[answer["response_id"]]) == 5 * 2_400
+        call.send(type="text", text="No.")
+        end = call.until(lambda message: message["type"] == "end")
+        assert end["reason"] == "agent_ended"
+    assert [m for m in call.messages if m["type"] == "error"] == []
+    tools = [m for m in call.messages if m["type"] == "tool"]
+    assert [(m["name"], m["running"]) for m in tools] == [
+        ("repair_status", True),
+        ("repair_status", False),
+    ]
+    written = project.manage(
+        "shell",
+        "-c",
+        "from calls.models import Conversation as C;"
+        f"c = C.objects.get(call_id='{ready['call_id']}');"
+        "print(c.end_reason, [i.text for i in c.items.order_by('item_id')])",
+    )
+    assert "agent_ended" in written
+    assert greeting in written
+    assert "Thank you for calling. Goodbye!" in written
+
+
+@pytest.mark.timeout(180)
+def test_a_page_and_its_answers(server):
+    with urlopen(f"{server.origin}/call/workshop/", timeout=PATIENCE_S) as page:
+        assert 'ws-path="/ws/call/workshop/"' in page.read().decode()
+    with urlopen(f"{server.origin}/livez", timeout=PATIENCE_S) as answer:
+        assert json.load(answer) == {"alive": True}
+
+
+@pytest.mark.timeout(180)
+def test_pages_of_others_are_kept_out(server):
+    with pytest.raises(InvalidStatus):
+        server.open("/ws/call/workshop/", origin="https://elsewhere.example").close()
