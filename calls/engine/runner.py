@@ -1,7 +1,6 @@
 """The shell around the machine: one call, from its first event to its last."""
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
@@ -14,9 +13,11 @@ from calls.domain.errors import CallError, EndReason, ErrorCode
 from calls.domain.machine import step
 from calls.domain.state import Caller, CallState, Link, Policy
 from calls.engine.lanes import Lane
+from calls.engine.line import GONE_CODE, TAKEN_OVER_CODE, Line
 from calls.engine.playout import Playout
+from calls.engine.timers import Timers
 from calls.engine.toolbox import Toolbox
-from calls.ports.client import AudioEnd, AudioFrame, Client, Outgoing
+from calls.ports.client import Client
 from calls.ports.clock import Clock
 from calls.ports.errors import ProviderError
 from calls.ports.records import CallRecords, RecordingSink
@@ -28,19 +29,10 @@ logger = logging.getLogger(__name__)
 VOICE_JOBS = 1_500
 """About 45 s of speech that the voice session has not taken; then the oldest sound is dropped."""
 
-CLIENT_JOBS = 512
-"""A client that takes nothing of so many messages has gone."""
-
 RECORD_JOBS = 2_000
 
 FLUSH_MS = 5_000
 """How long the end of a call waits for its lanes."""
-
-LAST_WORD_MS = 1_000
-"""How long a client may take to be told that its call failed."""
-
-GONE_CODE = 4408
-END_CODE = 1000
 
 Observer = Callable[[do.Effect], None]
 
@@ -76,8 +68,8 @@ class CallRunner:
         self._observers = setup.observers
         self._inbox: deque[ev.Event] = deque()
         self._deciding = False
-        self._client: Client | None = None
-        self._timers: dict[str, Callable[[], None]] = {}
+        self._timers = Timers(setup.clock, fired=lambda name: self.post(ev.TimerFired(name=name)))
+        self._line = Line(overflow=self._client_lost)
         self._ended: EndReason | None = None
         self._defect: Exception | None = None
         self._began = False
@@ -88,13 +80,11 @@ class CallRunner:
             clock=setup.clock,
             now_ms=self.now_ms,
             post=self.post,
-            send=self._to_client,
+            send=self._line.put,
             hold=self._voice.hold,
             lost=self._client_lost,
             recording=setup.recording,
         )
-        self._client_lane = self._lane_for(None)
-        self._leave_client: Callable[[], object] | None = None
         self._voice_lane: Lane[do.Effect] = Lane(
             self._speak_to_voice, limit=VOICE_JOBS, overflow=self._drop_audio
         )
@@ -144,9 +134,10 @@ class CallRunner:
         """
         if self.over:
             raise self._too_late()
-        if self._client is not None:
-            self._let_go(self._client, ErrorCode.TAKEN_OVER, 4409)
-        self._serve(client)
+        if (former := self._line.client) is not None:
+            why = do.SendError(ErrorCode.TAKEN_OVER, "Another window took this call over.")
+            self._line.let_go(former, TAKEN_OVER_CODE, why)
+        self._line.lead_to(client, shown=2 * len(self.state.items))
         if self.state.link is Link.NEW:
             self._began = True
             self.post(ev.CallStarted())
@@ -156,13 +147,13 @@ class CallRunner:
 
     def detach(self, client: Client) -> None:
         """The socket of this client is gone. A client that was replaced changes nothing."""
-        if self._client is client:
-            self._serve(None)
+        if self._line.client is client:
+            self._line.lead_to(None)
             self.post(ev.ClientDetached())
 
     @property
     def client(self) -> Client | None:
-        return self._client
+        return self._line.client
 
     @property
     def over(self) -> bool:
@@ -181,37 +172,11 @@ class CallRunner:
         """Whether an utterance of the caller is open, so that sound is wanted."""
         return self.state.caller is not Caller.SILENT
 
-    def _serve(self, client: Client | None) -> None:
-        """What waits for a client that has gone waits no longer, nor does what it does not take."""
-        self._client = client
-        self._client_lane = self._lane_for(client)
-        if self._leave_client is not None:
-            self._leave_client()
-            self._leave_client = self._start(self._client_lane.drain())
-
-    def _lane_for(self, client: Client | None) -> Lane[Outgoing]:
-        async def send(message: Outgoing) -> None:
-            if client is not None:
-                await client.send(message)
-
-        # Whoever comes back is shown all there is, at once.
-        room = CLIENT_JOBS + 2 * len(self.state.items)
-        return Lane(send, limit=room, overflow=lambda _lane, _job: self._client_lost())
-
     def _client_lost(self) -> None:
         """It neither takes nor tells: close its socket, keep the call for its return."""
-        if (client := self._client) is not None:
+        if (client := self._line.client) is not None:
             self.detach(client)
-            self._let_go(client, None, GONE_CODE)
-
-    def _let_go(self, client: Client, code: ErrorCode | None, close_code: int) -> None:
-        async def close() -> None:
-            if code is not None:
-                await client.send(do.SendError(code, "Another window took this call over."))
-            await client.close(close_code)
-
-        if self._group is not None:
-            self._start(close())
+            self._line.let_go(client, GONE_CODE)
 
     # The life of a call
 
@@ -226,12 +191,14 @@ class CallRunner:
             reason = await self._live()
         except* ProviderError as failures:
             reason = EndReason.PROVIDER_FAILED
-            self._log_failures(failures)
-            await self._tell_failure(reason)
+            for failure in failures.exceptions:
+                if isinstance(failure, ProviderError):
+                    self._log_failure(failure)
+            await self._line.tell_failure(reason)
         except* Exception:
             reason = EndReason.ERROR
             logger.exception("call failed", extra={"call_id": self.info.call_id})
-            await self._tell_failure(reason)
+            await self._line.tell_failure(reason)
         finally:
             await asyncio.shield(self._close(reason))
         return reason
@@ -239,14 +206,15 @@ class CallRunner:
     async def _live(self) -> EndReason:
         async with self._voice, asyncio.TaskGroup() as group:
             self._group = group
-            self._leave_client = self._start(self._client_lane.drain())
+            self._line.begin(self._start)
             for work in (self._voice_lane.drain(), self._record_lane.drain(), self._hear()):
                 self._start(work)
             try:
                 await self._over.wait()
                 await self._flush()
             finally:
-                self._group = self._leave_client = None
+                self._group = None
+                self._line.end()
                 for task in self._tasks:
                     task.cancel()
         if self._defect is not None:
@@ -262,22 +230,25 @@ class CallRunner:
         return task.cancel
 
     async def _hear(self) -> None:
-        async for event in self._voice.events():
-            self.post(event)
+        """A session that gives up ends the call, and what was said until then is on the record."""
+        try:
+            async for event in self._voice.events():
+                self.post(event)
+        except ProviderError as failure:
+            self._log_failure(failure)
+            self.post(ev.VoiceFailed(stage=failure.stage, message=failure.message, fatal=True))
 
     async def _flush(self) -> None:
         try:
             async with asyncio.timeout(FLUSH_MS / 1000):
                 await self._record_lane.idle()
-                await self._client_lane.idle()
+                await self._line.idle()
         except TimeoutError:
             logger.warning("call ended unflushed", extra={"call_id": self.info.call_id})
 
     async def _close(self, reason: EndReason) -> None:
         self._over.set()
-        for forget in self._timers.values():
-            forget()
-        self._timers.clear()
+        self._timers.cancel_all()
         self.playout.close()
         duration_ms = self.now_ms()
         try:
@@ -285,47 +256,26 @@ class CallRunner:
                 await self.setup.recording.close(duration_ms)
         finally:
             await self._records.finish(reason, duration_ms=duration_ms)
-        if (client := self._client) is not None:
-            self._client = None
-            await client.close(END_CODE)
+        await self._line.close()
 
-    async def _tell_failure(self, reason: EndReason) -> None:
-        if (client := self._client) is None:
-            return
-        message = "Something went wrong; the call has to end."
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_WORD_MS / 1000):
-                await client.send(do.SendError(ErrorCode.INTERNAL, message))
-                await client.send(do.EndCall(reason))
-
-    def _log_failures(self, failures: BaseExceptionGroup[ProviderError]) -> None:
-        for failure in failures.exceptions:
-            if isinstance(failure, ProviderError):
-                extra = {
-                    "call_id": self.info.call_id,
-                    "provider": failure.provider,
-                    "stage": failure.stage,
-                    "kind": failure.kind,
-                }
-                logger.warning("voice session failed", extra=extra)
+    def _log_failure(self, failure: ProviderError) -> None:
+        extra = {
+            "call_id": self.info.call_id,
+            "provider": failure.provider,
+            "stage": failure.stage,
+            "kind": failure.kind,
+        }
+        logger.warning("voice session failed", extra=extra)
 
     # Performing effects
 
-    def _to_client(self, message: Outgoing) -> None:
-        if self._client is not None:
-            self._client_lane.put(message)
-
     def _clear(self, effect: do.ClearAudio) -> None:
-        """What still waits for the wire is part of what must not be heard."""
-        self._client_lane.remove(
-            lambda m: isinstance(m, AudioFrame | AudioEnd) and m.response_id == effect.response_id
-        )
-        self._to_client(effect)
+        self._line.clear(effect)
         self.playout.clear(effect.response_id)
 
     def _release(self, _effect: do.Effect) -> None:
-        if self._client is not None:
-            self.playout.release(reports=self._client.reports_playback)
+        if (client := self._line.client) is not None:
+            self.playout.release(reports=client.reports_playback)
 
     def _drop_audio(self, lane: Lane[do.Effect], job: do.Effect) -> None:
         """The oldest sound makes room; an order is never dropped."""
@@ -368,22 +318,9 @@ class CallRunner:
         if self._group is not None:
             self._start(run())
 
-    def _start_timer(self, effect: do.StartTimer) -> None:
-        self._cancel_timer(do.CancelTimer(effect.name))
-
-        def fire() -> None:
-            self._timers.pop(effect.name, None)
-            self.post(ev.TimerFired(name=effect.name))
-
-        self._timers[effect.name] = self._clock.call_at(self._began_ms + effect.due_ms, fire)
-
-    def _cancel_timer(self, effect: do.CancelTimer) -> None:
-        if (forget := self._timers.pop(effect.name, None)) is not None:
-            forget()
-
     def _end(self, effect: do.EndCall) -> None:
         self._ended = effect.reason
-        self._to_client(effect)
+        self._line.put(effect)
         self._over.set()
 
 
@@ -404,7 +341,7 @@ _PERFORM: dict[type[do.Effect], Callable[[CallRunner, Any], None]] = {
             do.SendError,
             do.SendTurn,
         ),
-        CallRunner._to_client,
+        lambda runner, effect: runner._line.put(effect),
     ),
     **_all_to(
         (
@@ -426,7 +363,7 @@ _PERFORM: dict[type[do.Effect], Callable[[CallRunner, Any], None]] = {
     do.HoldAudio: lambda runner, _e: runner.playout.hold(),
     do.ReleaseAudio: CallRunner._release,
     do.RunTool: CallRunner._run_tool,
-    do.StartTimer: CallRunner._start_timer,
-    do.CancelTimer: CallRunner._cancel_timer,
+    do.StartTimer: lambda runner, e: runner._timers.start(e.name, runner._began_ms + e.due_ms),
+    do.CancelTimer: lambda runner, e: runner._timers.cancel(e.name),
     do.EndCall: CallRunner._end,
 }

@@ -382,6 +382,20 @@ async def test_a_voice_session_that_gives_up_ends_the_call():
         assert bench.records.reason is EndReason.PROVIDER_FAILED
 
 
+async def test_what_was_said_until_the_voice_gave_up_is_on_the_record():
+    async with call() as bench:
+        client = await bench.attach()
+        bench.voice.answers.append([Words("One two three four.", 4_000)])
+        bench.runner.post(ev.TextTyped(text="Count"))
+        await bench.clock.advance(2_100)
+        bench.voice.emit(REFUSED)
+        await bench.clock.advance(500)
+        assert await bench.ended() is EndReason.PROVIDER_FAILED
+        item = last_item(bench, Role.AGENT)
+        assert (item.text, item.status) == ("One two", ItemStatus.INTERRUPTED)
+        assert client.end_reason == "provider_failed"
+
+
 async def test_a_defect_in_the_voice_lane_closes_the_record_with_an_error():
     async with call() as bench:
         client = await bench.attach()

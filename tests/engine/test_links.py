@@ -8,7 +8,7 @@ from calls.domain import effects as do
 from calls.domain import events as ev
 from calls.domain.errors import EndReason
 from calls.domain.items import ItemStatus, Role
-from calls.engine import runner as runner_module
+from calls.engine import line as line_module
 from calls.engine.playout import (
     CHUNK_MS,
     HIGH_WATER_MS,
@@ -36,13 +36,14 @@ async def speaking(bench, *, audio_ms=5_000, text="A long answer to a short ques
 # Pacing
 
 
-async def test_no_more_is_ever_sent_than_the_client_may_hold():
+@pytest.mark.parametrize("jitter_ms", [0, 80])
+async def test_no_more_is_ever_sent_than_the_client_may_hold(jitter_ms):
     async with call() as bench:
-        client = await bench.attach(jitter_ms=80)
+        client = await bench.attach(jitter_ms=jitter_ms)
         await speaking(bench)
         await bench.clock.advance(6_000)
         assert heard(client) == list(range(5_000))
-        assert client.ahead_of_ear_ms <= LEAD_MS + 80 + 10
+        assert client.ahead_of_ear_ms <= LEAD_MS + jitter_ms + 10
         assert client.ahead_of_report_ms <= 2 * LEAD_MS
         assert client.sound(1) == list(range(5_000)), "no millisecond twice on the wire"
         assert max(len(frame.pcm) for frame in client.of(AudioFrame)) <= 48 * CHUNK_MS
@@ -182,6 +183,19 @@ async def test_after_a_drop_the_agent_goes_on_where_the_ear_was(away_ms):
         assert (item.status, item.unheard) == (ItemStatus.COMPLETE, "")
 
 
+async def test_a_client_that_lost_the_end_of_an_answer_is_told_it_again():
+    async with call() as bench:
+        client = await bench.attach()
+        await speaking(bench, audio_ms=300)
+        await bench.clock.advance(150)
+        assert client.of(AudioEnd) == [AudioEnd(1, 300)]
+        client.drop()
+        back = await bench.come_back(client)
+        await bench.clock.advance(500)
+        assert back.of(AudioEnd) == [AudioEnd(1, 300)]
+        assert heard(back) == list(range(300))
+
+
 async def test_an_answer_that_came_while_the_client_was_away_is_said_on_its_return():
     async with call() as bench:
         client = await bench.attach()
@@ -225,7 +239,7 @@ async def test_a_conversation_longer_than_the_lane_comes_back_whole(monkeypatch)
             bench.runner.post(ev.TextTyped(text=f"Line {number}"))
             await bench.clock.settle()
         client.drop()
-        monkeypatch.setattr(runner_module, "CLIENT_JOBS", 8)
+        monkeypatch.setattr(line_module, "CLIENT_JOBS", 8)
         back = await bench.come_back(client)
         await bench.clock.settle()
         assert len({sent.item.item_id for sent in back.of(do.SendItem)}) >= 20
@@ -294,8 +308,9 @@ async def test_a_second_socket_takes_the_call_over():
         assert bench.client() is second, "the first one's end changes nothing"
 
 
-async def test_a_client_that_takes_nothing_holds_nobody_up():
+async def test_a_client_that_takes_nothing_holds_nobody_up(monkeypatch):
     async with call() as bench:
+        monkeypatch.setattr(line_module, "LAST_WORD_MS", 1)
         first = await bench.attach()
         first.gate = lambda _message: asyncio.Event().wait()
         await speaking(bench)
@@ -304,10 +319,11 @@ async def test_a_client_that_takes_nothing_holds_nobody_up():
         second = await bench.attach()
         await bench.clock.advance(6_000)
         assert heard(second) == list(range(5_000))
+        assert first.close_code == 4409
 
 
 async def test_a_client_that_takes_nothing_is_let_go_before_its_lane_grows(monkeypatch):
-    monkeypatch.setattr(runner_module, "CLIENT_JOBS", 20)
+    monkeypatch.setattr(line_module, "CLIENT_JOBS", 20)
     async with call(policy(resume_ms=5_000)) as bench:
         client = await bench.attach()
         client.gate = lambda _message: asyncio.Event().wait()
