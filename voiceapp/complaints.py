@@ -4,8 +4,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-NEEDED_BYTES = 800 * 1024 * 1024
 MEGABYTE = 1024 * 1024
+NEEDED_BYTES = 600 * MEGABYTE
 _NO_SPACE = ("no space left", "disk quota exceeded", "errno 28")
 _NO_NETWORK = (
     "failed to establish a new connection",
@@ -36,7 +36,7 @@ def explain_os_error(error: OSError, place: Path) -> str:
 
 def _no_space(place: Path) -> str:
     return (
-        f"The disk is full: packages need {NEEDED_BYTES // MEGABYTE} MB in {place.parent} "
+        f"The disk is full: packages need some {NEEDED_BYTES // MEGABYTE} MB in {place.parent} "
         f"and some in {tempfile.gettempdir()}. Nothing was kept."
     )
 

@@ -16,6 +16,13 @@ from pathlib import Path
 from voiceapp.complaints import MEGABYTE, NEEDED_BYTES, SetupError, explain, explain_os_error
 
 _REPORT_EVERY_S = 5.0
+_PIP_OPTIONS = (
+    "--no-input",
+    "--progress-bar=off",
+    "--retries=2",
+    "--only-binary=:all:",  # a compiler that is not there would make for a long, dark message
+    "--no-compile",  # most modules are never imported; Python compiles the others when they are
+)
 
 
 class Installation:
@@ -72,7 +79,7 @@ class Installation:
         return self._unfinished.exists() or (ours and not self.python.exists())
 
     def _make(self) -> None:
-        _refuse_little_space(self.place.parent)
+        _refuse_little_space(self.place.parent, NEEDED_BYTES * len(self.requirements))
         _refuse_missing_venv()
         if self.place.exists():
             raise SetupError(f"{self.place} is there but has no Python in it: remove it.")
@@ -101,8 +108,7 @@ class Installation:
     def _pip(self, progress: "_Progress") -> tuple[str, bool]:
         """Run pip; what it said, and whether it failed."""
         files = [part for file in self.requirements for part in ("-r", str(file))]
-        options = ["--no-input", "--progress-bar=off", "--retries=2", "--only-binary=:all:"]
-        command = [str(self.python), "-u", "-m", "pip", "install", *options, *files]
+        command = [str(self.python), "-u", "-m", "pip", "install", *_PIP_OPTIONS, *files]
         said: list[str] = []
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
@@ -147,12 +153,12 @@ def _remove(place: Path) -> None:
         signal.signal(number, handler)
 
 
-def _refuse_little_space(folder: Path) -> None:
+def _refuse_little_space(folder: Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(folder).free
-    if free_bytes < NEEDED_BYTES:
+    if free_bytes < needed_bytes:
         raise SetupError(
             f"Not enough disk space in {folder}: {free_bytes // MEGABYTE} MB are free, "
-            f"{NEEDED_BYTES // MEGABYTE} MB are needed."
+            f"{needed_bytes // MEGABYTE} MB are needed."
         )
 
 

@@ -61,7 +61,7 @@ def test_the_second_time_it_only_runs(ready_project):
     began_s = time.monotonic()
     said = project.run("up")
     assert said.out == "django runs up\n"
-    assert time.monotonic() - began_s < 1
+    assert time.monotonic() - began_s < 5  # a tenth of it, when nothing else is going on
 
 
 def test_the_python_of_the_environment_needs_no_other(ready_project):
