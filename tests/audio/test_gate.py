@@ -94,6 +94,16 @@ def test_treble_alone_opens_it():
     assert any(opened(gate, hum(5_000, -25)[:3_200] + white(200, -45)))
 
 
+def test_however_a_noise_wavers_a_sound_well_above_it_opens():
+    gate = LevelGate()
+    for db in [-57.0, -51.0] * 200:
+        opened_by_noise = gate.take((db, db))
+        gate.judged((db, db), 0.0)
+
+    assert not opened_by_noise
+    assert gate.take((-49.0, -49.0))
+
+
 def test_speech_does_not_become_the_room():
     gate = LevelGate()
     for _ in range(300):

@@ -68,7 +68,6 @@ class SileroDetector:
         """See `hearing.Attendant`."""
         self._hearings.discard(hearing)
         self._listening.discard(hearing)
-        self._waiting.pop(hearing, None)
 
     def _schedule(self, *, at_once: bool) -> None:
         """Work in the loop's next pass, or when windows had time to gather, if not sooner."""

@@ -172,6 +172,20 @@ async def test_when_the_gate_opens_the_network_sees_what_came_just_before():
 
 
 @pytest.mark.asyncio
+async def test_each_window_follows_the_end_of_the_one_before():
+    blocks = []
+    listener = Listener(SileroDetector(ScriptedNetwork(lambda block: blocks.append(block) or 0.9)))
+    windows = windows_of(utterance("hello"))
+    listener.say(*windows[:5])
+    await listener.hear()
+
+    assert blocks == [
+        before[-128:] + window
+        for before, window in zip([bytes(1024), *windows], windows[:5], strict=False)
+    ]
+
+
+@pytest.mark.asyncio
 async def test_a_closed_call_hears_no_more_and_keeps_nothing():
     network = ScriptedNetwork()
     detector = SileroDetector(network)
@@ -202,17 +216,29 @@ async def test_a_call_may_close_while_it_is_being_told():
 
 
 @pytest.mark.asyncio
-async def test_a_call_may_close_while_the_batch_it_is_in_is_told():
-    detector = SileroDetector(ScriptedNetwork())
-    other = Listener(detector)
+@pytest.mark.parametrize("broken", [False, True], ids=["judged", "guessed"])
+async def test_a_call_may_close_while_the_batch_it_is_in_is_told(broken):
+    network = ScriptedNetwork()
+    network.broken = broken
+    detector = SileroDetector(network)
     first = detector.open(lambda _: other.detection.close())
-    other.say(LOUD)
+    other = Listener(detector)
     first.submit(LOUD)
-    first.submit(LOUD)
-    other.say(LOUD)
+    other.say(LOUD, LOUD)
     await passes(5)
 
-    assert len(other.heard) == 1
+    assert other.heard == []
+
+
+@pytest.mark.asyncio
+async def test_a_closed_call_is_not_told_of_silence_either():
+    listener = Listener(SileroDetector(ScriptedNetwork(lambda _: 0.0)))
+    await say_in_turn(listener, [SILENT] * (HANG_WINDOWS + 1))
+    listener.say(SILENT)
+    listener.detection.close()
+    await passes(5)
+
+    assert len(listener.heard) == HANG_WINDOWS + 1
 
 
 @pytest.mark.asyncio
@@ -250,6 +276,20 @@ async def test_when_the_network_fails_the_level_decides(caplog):
 
 
 @pytest.mark.asyncio
+async def test_when_the_network_fails_there_is_still_one_answer_a_window():
+    network = ScriptedNetwork(lambda _: 0.0)
+    listener = Listener(SileroDetector(network))
+    await say_in_turn(listener, [SILENT] * (HANG_WINDOWS + 5))
+    network.broken = True
+    before = len(listener.heard)
+    listener.say(LOUD)
+    await listener.hear()
+    await passes(5)
+
+    assert listener.heard[before:] == [1.0]
+
+
+@pytest.mark.asyncio
 async def test_the_network_is_used_again_as_soon_as_it_works():
     network = ScriptedNetwork(lambda _: 0.7)
     network.broken = True
@@ -279,11 +319,13 @@ async def test_the_memory_of_a_call_follows_its_windows():
 async def test_more_than_a_call_may_queue_goes_unjudged():
     network = ScriptedNetwork()
     listener = Listener(SileroDetector(network))
+    listener.say(LOUD)
+    await listener.hear()
     listener.say(*[LOUD] * (QUEUED_WINDOWS + 20))
     await listener.hear()
 
-    assert len(listener.heard) == QUEUED_WINDOWS + 20
-    assert len(network.batches) == QUEUED_WINDOWS
+    assert len(network.batches) == 1 + QUEUED_WINDOWS
+    assert listener.heard == [0.9] * (1 + QUEUED_WINDOWS + 20), "as likely as the last that was"
 
 
 @pytest.mark.asyncio
@@ -296,10 +338,19 @@ async def test_windows_of_another_size_are_refused(size_bytes):
 
 
 def test_it_goes_on_in_another_event_loop():
-    detector = SileroDetector(ScriptedNetwork())
+    detector = SileroDetector(ScriptedNetwork(), collect_ms=60_000)
 
     async def leave_something_behind():
-        Listener(detector).say(LOUD)
+        listeners = [Listener(detector) for _ in range(MANY)]
+        for listener in listeners:
+            listener.say(LOUD)
+        await passes()
+        for listener in listeners:
+            listener.say(LOUD)
+        await passes()
+        for listener in listeners:
+            listener.detection.close()
+        return sum(listener.submitted - len(listener.heard) for listener in listeners)
 
     async def listen():
         listener = Listener(detector)
@@ -307,6 +358,7 @@ def test_it_goes_on_in_another_event_loop():
         await listener.hear()
         return listener.heard
 
-    asyncio.run(leave_something_behind())
+    assert asyncio.run(leave_something_behind()) == MANY
+    detector._collect_ms = 1
 
     assert asyncio.run(listen()) == [0.9]
