@@ -1,6 +1,7 @@
 """The table of settings in docs/install.md, made from the code. Run as a program, it prints it."""
 
 import re
+import sys
 from dataclasses import fields
 from inspect import getdoc
 
@@ -34,4 +35,4 @@ def _default(key) -> object:
 
 
 if __name__ == "__main__":
-    print(settings_table())
+    sys.stdout.write(settings_table() + "\n")

@@ -65,7 +65,9 @@ def test_all_files_of_the_app_are_installed(project):
 
 def test_the_project_finds_the_app_there_and_not_in_the_tree(project):
     where = project.manage(
-        "shell", "-c", "import calls, importlib.util as u; print(calls.__file__, u.find_spec('voiceapp'))"
+        "shell",
+        "-c",
+        "import calls, importlib.util as u; print(calls.__file__, u.find_spec('voiceapp'))",
     )
     assert f"{project.installed}/calls/__init__.py None" in where
 

@@ -3,8 +3,7 @@
 import re
 from pathlib import Path
 
-from calls.conf import CallsSettings
-from calls.conf import calls_settings
+from calls.conf import CallsSettings, calls_settings
 from tests.embedding.settings_table import settings_table
 
 PAGE = Path(__file__).parents[2] / "docs" / "install.md"

@@ -110,6 +110,19 @@ class Call:
         return self.until(heard)["item"]
 
 
+def on_record(project, ready: dict) -> dict:
+    """What the database says of a call: why it ended, and what the agent said."""
+    said = project.manage(
+        "shell",
+        "-c",
+        "import json; from calls.models import Conversation as C;"
+        f"c = C.objects.get(call_id='{ready['call_id']}');"
+        "texts = list(c.items.filter(role='agent').order_by('item_id').values_list('text', flat=True));"
+        "print(json.dumps({'reason': c.end_reason, 'agent': texts}))",
+    )
+    return json.loads(said.splitlines()[-1])
+
+
 @pytest.fixture(scope="module", params=list(SERVERS))
 def server(request, project, tmp_path_factory):
     log = tmp_path_factory.mktemp("log") / "server.log"
@@ -140,16 +153,13 @@ def test_a_call_with_an_agent_in_code(server, project):
         ("repair_status", True),
         ("repair_status", False),
     ]
-    written = project.manage(
-        "shell",
-        "-c",
-        "from calls.models import Conversation as C;"
-        f"c = C.objects.get(call_id='{ready['call_id']}');"
-        "print(c.end_reason, [i.text for i in c.items.order_by('item_id')])",
-    )
-    assert "agent_ended" in written
-    assert greeting in written
-    assert "Thank you for calling. Goodbye!" in written
+    record = on_record(project, ready)
+    assert record["reason"] == "agent_ended"
+    assert record["agent"] == [
+        greeting,
+        "It is ready. Anything else?",
+        "Thank you for calling. Goodbye!",
+    ]
 
 
 @pytest.mark.timeout(180)
@@ -164,3 +174,18 @@ def test_a_page_and_its_answers(server):
 def test_pages_of_others_are_kept_out(server):
     with pytest.raises(InvalidStatus):
         server.open("/ws/call/workshop/", origin="https://elsewhere.example").close()
+
+
+@pytest.mark.timeout(180)
+def test_a_server_that_ends_ends_its_calls_well(project, tmp_path):
+    log = tmp_path / "server.log"
+    with (
+        served(project, SERVERS["uvicorn"], log) as running,
+        running.open("/ws/call/workshop/") as socket,
+    ):
+        call = Call(socket)
+        ready = call.start()
+        call.until_heard("Hello, this is the bicycle workshop. What is the number of your ticket?")
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(20) in (0, -signal.SIGTERM)
+    assert on_record(project, ready)["reason"] == "restarted"
