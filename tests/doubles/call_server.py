@@ -34,6 +34,10 @@ STATIC = Path(settings.BASE_DIR) / "static"
 Script = Callable[["Line"], Awaitable[None]]
 
 
+class LineGoneError(Exception):
+    """The page has left, and the script waits for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """A text message of the page."""
@@ -64,6 +68,7 @@ class Line:
     """PCM by the position of its first sample."""
     responses: dict[int, Response_] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: bool = False
 
     # What the server says
 
@@ -159,9 +164,12 @@ class Line:
 
         Raises:
             TimeoutError: it never does.
+            LineGoneError: it cannot any more.
         """
         async with asyncio.timeout(WAIT_S):
             while not happened():
+                if self.gone:
+                    raise LineGoneError
                 self.news.clear()
                 await self.news.wait()
 
@@ -180,7 +188,10 @@ class Line:
                 await self._take(data)
                 self.news.set()
         except ConnectionClosed:
-            return
+            pass
+        finally:
+            self.gone = True
+            self.news.set()
 
     async def _take(self, data: str | bytes) -> None:
         if isinstance(data, bytes):
@@ -201,22 +212,37 @@ class Line:
 class CallServer:
     """Plays one script to every socket; the sockets are told apart by `Line.number`."""
 
-    def __init__(self, script: Script, page: dict[str, Any]) -> None:
+    def __init__(self, script: Script, page: dict[str, Any], permissions_policy: str) -> None:
         self.script = script
         self.lines: list[Line] = []
         self.url = ""
         self._page = page
+        self._permissions_policy = permissions_policy
+        self._dialled = asyncio.Event()
+
+    async def lines_of(self, count: int) -> list[Line]:
+        """The sockets so far, once there are so many.
+
+        Raises:
+            TimeoutError: there never are.
+        """
+        async with asyncio.timeout(WAIT_S):
+            while len(self.lines) < count:
+                self._dialled.clear()
+                await self._dialled.wait()
+        return self.lines
 
     async def converse(self, connection: ServerConnection) -> None:
         start = json.loads(await connection.recv())
         line = Line(connection, start, number=len(self.lines))
         self.lines.append(line)
+        self._dialled.set()
         async with asyncio.TaskGroup() as group:
             listening = group.create_task(line.listen())
             try:
                 await self.script(line)
                 await listening
-            except ConnectionClosed:
+            except (ConnectionClosed, LineGoneError):
                 pass
             finally:
                 listening.cancel()
@@ -227,7 +253,7 @@ class CallServer:
         if path.startswith("/ws/"):
             return None
         if path == "/":
-            return _answer(HTTPStatus.OK, render_to_string("calls/call.html", self._page).encode())
+            return self._page_answer()
         if path == output_probe.WORKLET_PATH:
             return _answer(HTTPStatus.OK, output_probe.WORKLET.read_bytes(), "text/javascript")
         file = (STATIC / path.removeprefix("/static/")).resolve()
@@ -236,13 +262,19 @@ class CallServer:
         return _answer(HTTPStatus.NOT_FOUND, b"")
 
 
+    def _page_answer(self) -> Response:
+        page = render_to_string("calls/call.html", self._page)
+        response = _answer(HTTPStatus.OK, page.encode())
+        response.headers["Permissions-Policy"] = self._permissions_policy
+        return response
+
+
 def _answer(status: HTTPStatus, body: bytes, kind: str = "text/html; charset=utf-8") -> Response:
     headers = Headers(
         {
             "Content-Type": kind,
             "Content-Length": str(len(body)),
             "Content-Security-Policy": content_security_policy(),
-            "Permissions-Policy": settings.PERMISSIONS_POLICY,
             "Connection": "close",
         }
     )
@@ -256,8 +288,15 @@ def content_security_policy() -> str:
 
 
 @asynccontextmanager
-async def serve_calls(script: Script, **agent: Any) -> AsyncIterator[CallServer]:
-    """The page at `url`, and a server behind it that plays `script`."""
+async def serve_calls(
+    script: Script, *, permissions_policy: str = "", **agent: Any
+) -> AsyncIterator[CallServer]:
+    """The page at `url`, and a server behind it that plays `script`.
+
+    Args:
+        permissions_policy: of the page; the project's own, if none is given.
+        agent: what is different about the agent that the page shows.
+    """
     notice = (
         "Offline demo voice: English, quiet room, short sentences, robotic voice, scripted answers."
     )
@@ -267,7 +306,7 @@ async def serve_calls(script: Script, **agent: Any) -> AsyncIterator[CallServer]
         "notice": notice,
         "ws_path": "/ws/call/demo/",
     }
-    server = CallServer(script, page)
+    server = CallServer(script, page, permissions_policy or settings.PERMISSIONS_POLICY)
     async with serve(
         server.converse,
         "127.0.0.1",

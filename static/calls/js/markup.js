@@ -109,8 +109,7 @@ export const MARKUP = `
     </div>
     <button type="button" class="vc-button vc-latest" data-part="latestButton" hidden>Latest</button>
     <form class="vc-composer" data-part="composer">
-      <label class="vc-unseen" data-part="typedLabel">Type a message</label>
-      <input data-part="typed" type="text" maxlength="2000" autocomplete="off" enterkeyhint="send" placeholder="Type instead of speaking">
+      <label><span class="vc-unseen" data-part="typedLabel">Type a message</span><input data-part="typed" type="text" maxlength="2000" autocomplete="off" enterkeyhint="send" placeholder="Type instead of speaking"></label>
       <button type="submit" class="vc-send" data-part="sendButton" aria-label="Send">${ICONS.send}</button>
     </form>
     <details class="vc-curious" data-part="curious">

@@ -44,7 +44,7 @@ export function problemOf(error, surroundings) {
 export async function surroundings() {
   return {
     secure: window.isSecureContext,
-    supported: "mediaDevices" in navigator && "AudioWorkletNode" in window,
+    supported: "mediaDevices" in navigator && "AudioContext" in window,
     allowed: allowed(),
     permission: await permission(),
   };

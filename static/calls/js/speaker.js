@@ -62,7 +62,7 @@ export class Speaker extends EventTarget {
 
   /** Call it in a click, before anything is awaited: iOS and Safari let no sound out otherwise. */
   unlock() {
-    this.silent = !("AudioWorkletNode" in window);
+    this.silent = !("AudioContext" in window && "audioWorklet" in AudioContext.prototype);
     if (this.silent) return;
     const session = /** @type {any} */ (navigator).audioSession;
     if (session) session.type = "play-and-record"; // Or the ring switch silences it.
