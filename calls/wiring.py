@@ -23,6 +23,7 @@ from calls.ports.voice import VoiceProfile
 from calls.providers import embedded
 from calls.providers.cascade.session import Cascade, Manner
 from calls.providers.code import CodeAgent, agent_class, open_agent, replaced_stages
+from calls.providers.embedded.speech import EmbeddedSpeech
 from calls.providers.silero.detector import SileroDetector
 from calls.store.agents import AgentNotFoundError, AgentSettings, agent_get
 from calls.store.database import in_database
@@ -54,6 +55,12 @@ def detector() -> SpeechDetector:
     return SileroDetector()
 
 
+@cache
+def speech() -> EmbeddedSpeech:
+    """The offline engines; their workers start when they are needed, or are warmed."""
+    return EmbeddedSpeech.with_workers(calls_settings().speech_workers, _CLOCK)
+
+
 def accepting() -> bool:
     """Whether one more call may begin here."""
     try:
@@ -76,9 +83,11 @@ async def shutdown() -> None:
     """End the calls well, then everything that belongs to them; idempotent."""
     await registry().drain()
     await registry().close()
+    await speech().close()
 
 
 async def _background() -> None:
+    await registry().keep_once("speech", speech().warm)
     await registry().keep_once("heartbeats", _heartbeats)
     await registry().keep_once("summaries", partial(summaries_loop, summarizers))
     await registry().keep_once("reaper", reap_loop)
@@ -216,9 +225,9 @@ def _services(agent: AgentSettings) -> Services:
     A language model on a server of the operator's takes the place of the script.
     """
     return Services(
-        stt=embedded.speech_to_text(),
+        stt=speech().stt,
         llm=embedded.script(),
-        tts=None if agent.tts_disabled else embedded.text_to_speech(),
+        tts=None if agent.tts_disabled else speech().tts,
     )
 
 
