@@ -30,11 +30,14 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.CALLS = settings.CALLS | {
         "RECORDINGS_DIR": var_dir / "recordings",
         "JOURNAL_DIR": var_dir / "journal",
+        "DEBUG_DIR": var_dir / "debug",
     }
     # Hashed names exist only after `collectstatic`; the tests of the server collect for themselves.
     settings.STORAGES = settings.STORAGES | {"staticfiles": {"BACKEND": _PLAIN_STATIC_FILES}}
-    # A file, because threads that share a database in memory lock each other out.
-    settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = str(var_dir / "test.sqlite3")
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        # A file, because threads that share a database in memory lock each other out.
+        database.setdefault("TEST", {})["NAME"] = str(var_dir / "test.sqlite3")
 
 
 def pytest_report_header() -> list[str]:

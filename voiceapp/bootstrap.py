@@ -164,5 +164,16 @@ def _run_tests(arguments: list[str]) -> NoReturn:
         sys.exit("pytest is not installed here: pip install -r requirements-dev.txt")
     import pytest
 
+    _forget_this_installation()
     os.chdir(ROOT)
     sys.exit(pytest.main(arguments))
+
+
+def _forget_this_installation() -> None:
+    """The suite tests the project, not the database and the keys that somebody runs it with."""
+    from voiceapp.environment import NAMES
+
+    for name in NAMES:
+        os.environ.pop(name, None)
+        os.environ.pop(f"{name}_FILE", None)
+    os.environ["ENV_FILE"] = os.devnull

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,12 +19,18 @@ NAMES = (
     "CSRF_TRUSTED_ORIGINS",
     "DATABASE_URL",
     "DEBUG",
+    "DEFAULT_AGENT",
+    "LLM_API_KEY",
+    "LLM_BASE_URL",
+    "LLM_MODEL",
     "LOCAL",
     "LOG_LEVEL",
+    "MAX_CALLS",
     "REDIS_URL",
     "SECRET_KEY",
     "SECRET_KEY_FALLBACKS",
     "SECURE_SSL_REDIRECT",
+    "SPEECH_WORKERS",
     "STATIC_ROOT",
     "TRUST_PROXY",
     "VAR_DIR",
@@ -45,23 +51,25 @@ class Environment:
         secret_key: empty when the environment names none.
         database: Django's database settings; empty for SQLite below `var_dir`.
         redis_url: empty when there is no Redis: the channel layer is then in memory.
+        calls: keys of the setting `CALLS`, only those that the environment names.
     """
 
     var_dir: Path
     static_root: Path
     debug: bool
     local: bool
-    secret_key: str
-    secret_key_fallbacks: tuple[str, ...]
+    secret_key: str = field(repr=False)
+    secret_key_fallbacks: tuple[str, ...] = field(repr=False)
     allowed_hosts: tuple[str, ...]
     csrf_trusted_origins: tuple[str, ...]
     allowed_origins: tuple[str, ...]
     allow_missing_origin: bool
     ssl_redirect: bool
     trust_proxy: bool
-    database: Mapping[str, Any]
-    redis_url: str
+    database: Mapping[str, Any] = field(repr=False)
+    redis_url: str = field(repr=False)
     log_level: str
+    calls: Mapping[str, str | int] = field(repr=False)
 
 
 class _Reader:
@@ -82,6 +90,10 @@ class _Reader:
     def words(self, name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
         listed = self.text(name, ",".join(default)).split(",")
         return tuple(word.strip() for word in listed if word.strip())
+
+    def number(self, name: str) -> int | None:
+        """A whole number, one or more; nothing when it is not named."""
+        return self._read(name, None, lambda: _number(self.text(name)))
 
     def folder(self, name: str, default: Path) -> Path:
         return Path(self.text(name, str(default))).expanduser().resolve()
@@ -104,6 +116,12 @@ def _flag(text: str, default: bool) -> bool:
     if text.strip().lower() not in known:
         raise ValueError("say true or false")
     return known[text.strip().lower()]
+
+
+def _number(text: str) -> int | None:
+    if text and not (text.isdecimal() and int(text)):
+        raise ValueError("say a whole number, 1 or more")
+    return int(text) if text else None
 
 
 def read(variables: Mapping[str, str] | None = None) -> Environment:
@@ -147,4 +165,12 @@ def _environment(reader: _Reader) -> Environment:
         database=reader.database("DATABASE_URL"),
         redis_url=reader.text("REDIS_URL"),
         log_level=reader.text("LOG_LEVEL", "INFO").upper(),
+        calls=_calls(reader),
     )
+
+
+def _calls(reader: _Reader) -> Mapping[str, str | int]:
+    texts = ("DEFAULT_AGENT", "LLM_API_KEY", "LLM_BASE_URL", "LLM_MODEL")
+    named = {name: reader.text(name) for name in texts}
+    numbers = {name: reader.number(name) for name in ("MAX_CALLS", "SPEECH_WORKERS")}
+    return {name: value for name, value in (named | numbers).items() if value}

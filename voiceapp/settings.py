@@ -179,9 +179,11 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENVIRONMENT.tru
 CALLS: dict[str, Any] = {
     "RECORDINGS_DIR": VAR_DIR / "recordings",
     "JOURNAL_DIR": VAR_DIR / "journal",
+    "DEBUG_DIR": VAR_DIR / "debug",
     "LOCAL_MODELS_DIR": VAR_DIR / "models",
     "ALLOWED_ORIGINS": list(ENVIRONMENT.allowed_origins),
     "ALLOW_MISSING_ORIGIN": ENVIRONMENT.allow_missing_origin,
+    **ENVIRONMENT.calls,
 }
 
 # --- logs: never a query string, never what was said ---------------------------------------------

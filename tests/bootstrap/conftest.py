@@ -20,8 +20,11 @@ FAKES = {
     ),
     ("django", "django/core/exceptions.py"): "class ImproperlyConfigured(Exception): pass\n",
     ("pytest", "pytest/__init__.py"): (
-        "def main(words):\n    print('pytest runs', *words)\n    return 0\n"
+        "import os\n"
+        "def main(words):\n    print('pytest runs', *words, os.environ.get('DATABASE_URL', ''))\n"
     ),
+    ("pytest", "environ/__init__.py"): "FileAwareEnv = None\n",
+    ("pytest", "environ/fileaware_mapping.py"): "FileAwareMapping = None\n",
 }
 
 

@@ -102,11 +102,11 @@ def test_a_variable_turns_it_off(project):
 def test_changed_requirements_are_installed_and_test_brings_its_own(ready_project):
     project, _ = ready_project
     project.require("# what runs now", "django==99.0")
-    said = project.run("test", "-k", "some name")
-    assert said.out.splitlines()[-1] == "pytest runs -k some name"
+    said = project.run("test", "-k", "some name", DATABASE_URL="postgresql://precious")
+    assert said.out.splitlines()[-1] == "pytest runs -k some name "
     assert "Packages" in said.out
     assert "Virtual" not in said.out
-    assert project.run("test").out == "pytest runs\n"
+    assert project.run("test").out == "pytest runs \n"
 
 
 def test_what_a_killed_setup_left_is_made_anew(project):

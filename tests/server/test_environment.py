@@ -46,6 +46,23 @@ def test_a_database_url_is_taken_apart():
     assert (found["USER"], found["PASSWORD"], found["PORT"]) == ("u", "p@", 5433)
 
 
+def test_what_calls_need_is_passed_on_and_nothing_else():
+    said = {"LLM_BASE_URL": "http://127.0.0.1:1/v1", "MAX_CALLS": "7"}
+    assert environment.read(said).calls == {"LLM_BASE_URL": "http://127.0.0.1:1/v1", "MAX_CALLS": 7}
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many", "1.5"])
+def test_a_number_is_a_number(number):
+    with pytest.raises(ImproperlyConfigured, match="MAX_CALLS: say a whole number"):
+        environment.read({"MAX_CALLS": number})
+
+
+def test_nothing_secret_is_shown():
+    secrets = {"SECRET_KEY": "geheim", "LLM_API_KEY": "geheim", "REDIS_URL": "redis://:geheim@x"}
+    shown = repr(environment.read(secrets | {"DATABASE_URL": "postgres://u:geheim@h/d"}))
+    assert "geheim" not in shown
+
+
 def test_the_kept_secret_stays_and_is_its_owners_alone(tmp_path):
     path = tmp_path / "var" / "secret_key"
     secret = kept_secret(path)
