@@ -206,7 +206,7 @@ def _setup(
 ) -> CallSetup:
     services, tools = _services(agent), _tools(agent)
     if code is not None:
-        services, tools = code.services(services), (*tools, *code.tools)
+        services, tools = code.services(services), code.tools_with(tools)
         records = code.records(records)
     return CallSetup(
         info=info,

@@ -10,6 +10,7 @@ from calls.agents import CallInfo, FunctionTool, LiveCall, ToolError, VoiceAgent
 from calls.domain.effects import RunTool
 from calls.engine.toolbox import Toolbox
 from calls.providers.code.loading import tools_of
+from calls.providers.code.session import CodeAgent
 
 Day = Literal["monday", "tuesday"]
 NO_JSON = object()
@@ -229,6 +230,19 @@ async def test_methods_are_tools_of_their_own_call(info):
     assert await tools["decrease"].run(info, {}) == "2"
     assert other.count == 0
     assert one.increase(one.call, by=2) == "call-1 4"
+
+
+@pytest.mark.asyncio
+async def test_the_codes_own_tool_counts_where_the_row_has_one_of_that_name(info):
+    @tool(name="book")
+    def other_book() -> str:
+        """Book otherwise."""
+
+    agent = CountingMore()
+    agent.call = LiveCall(info, asyncio.get_running_loop())
+    tools = CodeAgent(agent).tools_with((other_book,))
+    assert [t.spec.name for t in tools] == ["book", "increase", "decrease"]
+    assert tools[0].spec == book.spec
 
 
 @pytest.mark.asyncio

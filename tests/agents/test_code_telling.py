@@ -53,6 +53,7 @@ async def test_messages_come_once_when_they_are_settled_and_then_the_end(opened)
     for item in (HI, HELLO_COMING, HELLO, HELLO, UNHEARD):
         await records.store_item(item)
     await records.finish(EndReason.AGENT_ENDED, duration_ms=1_234)
+    await records.finish(EndReason.AGENT_ENDED, duration_ms=1_234)
     await running
     hello = Message("assistant", "Hello!", {"mood": "warm"})
     conversation = (Message("user", "Hi"), hello)

@@ -5,7 +5,7 @@ To put one into a call:
     code = await open_agent(agent.code_path, info)     # before the record is opened
     agent = code.settings(agent)                       # prompt, first message, language, voice
     services = code.services(services)
-    tools = (*tools, *code.tools)
+    tools = code.tools_with(tools)
     ... CallSetup(records=code.records(records), tools=tools, ...)
     code.connect(runner)
     ... run `code.run` as a task beside the call; it ends by itself

@@ -1,5 +1,7 @@
 """One call's agent in code, as whoever puts the call together sees it."""
 
+from collections.abc import Sequence
+
 from calls.agents import VoiceAgent
 from calls.agents.live import Running
 from calls.conf import calls_settings
@@ -51,6 +53,11 @@ class CodeAgent:
     def services(self, fallback: Services) -> Services:
         """The code's own services where it has them. Without a voice there stays none."""
         return code_services(self.agent, fallback)
+
+    def tools_with(self, configured: Sequence[Tool]) -> tuple[Tool, ...]:
+        """The configured tools and the code's own, which count where both have a name."""
+        named = {tool.spec.name: tool for tool in (*configured, *self.tools)}
+        return tuple(named.values())
 
     def records(self, records: CallRecords) -> CallRecords:
         """The call's record, which tells the code what was said, and when it is over."""

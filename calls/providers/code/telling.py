@@ -33,6 +33,7 @@ class Teller:
         self._wants_messages = overrides(agent, "on_message")
         self._queue: asyncio.Queue[Message | CallSummary] = asyncio.Queue(WAITING_MESSAGES + 1)
         self._told: set[int] = set()
+        self._ended = False
         self._running = False
         self._over = asyncio.Event()
 
@@ -48,8 +49,10 @@ class Teller:
         self._queue.put_nowait(message_of(item))
 
     async def end(self, summary: CallSummary) -> None:
-        """Tell of the end, after all messages; wait a moment for all of it to be told."""
-        self._queue.put_nowait(summary)
+        """Tell of the end, once, after all messages; wait a moment for all of it to be told."""
+        if not self._ended:
+            self._ended = True
+            self._queue.put_nowait(summary)
         if self._running:
             try:
                 async with asyncio.timeout(LAST_WORDS_MS / 1000):
