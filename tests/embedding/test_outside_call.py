@@ -10,19 +10,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-SERVERS = {
-    "daphne": ["daphne", "-b", "127.0.0.1", "-p", "0", "mysite.asgi:application"],
-    "uvicorn": [
-        "uvicorn", "--port", "0", "--ws", "websockets-sansio", "--no-access-log",
-        "--ws-per-message-deflate", "false", "mysite.asgi:application",
-    ],
-}  # fmt: skip
+from calls.domain.audio import AGENT
+
+PAGE = (Path(__file__).parents[2] / "docs" / "install.md").read_text()
+COMMANDS = PAGE.partition("<!-- serve -->\n```sh\n")[2].partition("```")[0].splitlines()
+SERVERS = {command.split()[0]: command.replace("8000", "0").split() for command in COMMANDS}
 PATIENCE_S = 40
 HEADER = struct.Struct("<II")
 
@@ -123,7 +122,11 @@ def on_record(project, ready: dict) -> dict:
     return json.loads(said.splitlines()[-1])
 
 
-@pytest.fixture(scope="module", params=list(SERVERS))
+def test_the_page_names_both_servers():
+    assert list(SERVERS) == ["daphne", "uvicorn"]
+
+
+@pytest.fixture(scope="module", params=["daphne", "uvicorn"])
 def server(request, project, tmp_path_factory):
     log = tmp_path_factory.mktemp("log") / "server.log"
     with served(project, SERVERS[request.param], log) as running:
@@ -160,6 +163,34 @@ def test_a_call_with_an_agent_in_code(server, project):
         "It is ready. Anything else?",
         "Thank you for calling. Goodbye!",
     ]
+
+
+@pytest.mark.timeout(180)
+def test_the_example_agent_writes_to_the_database_and_speaks_with_the_embedded_voice(
+    server, project
+):
+    use = "from booking_agent.models import Appointment as A;"
+    taken = "A(day='friday', time='9:00'), A(day='friday', time='11:30')"
+    project.manage(
+        "shell", "-c", f"{use} A.objects.all().delete(); A.objects.bulk_create([{taken}])"
+    )
+    with server.open("/ws/call/booking/") as socket:
+        call = Call(socket)
+        ready = call.start()
+        assert (ready["providers"]["llm"], ready["providers"]["tts"]) == ("code", "espeak-ng")
+        greeting = call.until_heard(
+            "Hello, this is the practice. On which day would you like to come?"
+        )
+        assert len(call.sound[greeting["response_id"]]) > AGENT.bytes(2_000)
+        call.send(type="text", text="Friday, please.")
+        answer = call.until_heard("You can come on Friday at 15:00. Anything else?")
+        assert answer["metadata"] == {"booked": {"day": "Friday", "time": "15:00"}}
+        call.send(type="text", text="Friday again.")
+        call.until_heard("Friday is full. Another day?")
+        call.send(type="text", text="No, goodbye.")
+        assert call.until(lambda message: message["type"] == "end")["reason"] == "agent_ended"
+    written = project.manage("shell", "-c", f"{use} print(*A.objects.filter(time='15:00'))")
+    assert "friday at 15:00" in written
 
 
 @pytest.mark.timeout(180)
