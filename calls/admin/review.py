@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from calls.admin.media import peaks_response, private, sound_response
 from calls.models import Conversation, ConversationStatus, Recording
+from calls.models.text import clean_text
 from calls.store.exports import export_json, export_text
 from calls.store.reviews import review
 from calls.store.summaries import summaries_wake, summary_request
@@ -63,6 +64,12 @@ class ReviewAdmin(Base):
             for end, view in views.items()
         ]
         return [*own, *super().get_urls()]
+
+    @override
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Conversation | None:
+        return super().get_object(request, clean_text(object_id), from_field)
 
     @override
     @method_decorator(require_safe)
@@ -140,8 +147,8 @@ class ReviewAdmin(Base):
             raise PermissionDenied
         rows = Conversation.objects.select_related("agent", "user", "recording", "summary")
         try:
-            return rows.get(pk=object_id)
-        except (Conversation.DoesNotExist, ValueError):
+            return rows.get(pk=clean_text(object_id))
+        except Conversation.DoesNotExist:
             raise Http404("There is no such conversation.") from None
 
     def _recording(self, request: HttpRequest, object_id: str) -> Recording:

@@ -7,6 +7,7 @@ from typing import Any
 from calls.conf import calls_settings
 from calls.domain.state import Policy
 from calls.models import Agent, FirstMessage
+from calls.models.text import clean_text
 
 DEMO_SLUG = "demo"
 DEMO_PROMPT = (
@@ -69,7 +70,7 @@ def agent_get(slug: str) -> AgentSettings:
         DatabaseError: the database cannot be asked.
     """
     code_path = calls_settings().agents.get(slug, "")
-    row = Agent.objects.filter(slug=slug).first()
+    row = Agent.objects.filter(slug=clean_text(slug)).first()
     if row is None and code_path:
         row = _unsaved(slug)
     if row is None or not row.active:

@@ -99,8 +99,9 @@ def test_who_may_be_called(settings):
     demo_agent_ensure()
     assert agent_get("demo").code_path == "x.Demo"
     assert agent_get("code-only").name == "Code only"
-    with pytest.raises(AgentNotFoundError):
-        agent_get("nobody")
+    for slug in ("nobody", "nobody\x00", "\ud800", ""):
+        with pytest.raises(AgentNotFoundError):
+            agent_get(slug)
     Agent.objects.update(active=False)
     with pytest.raises(AgentNotFoundError):
         agent_get("demo")

@@ -3,9 +3,11 @@
 import os
 
 import pytest
+import pytest_asyncio
 from asgiref.sync import sync_to_async
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.db import connections
 from django.test import AsyncClient
 
 from calls.admin.media import UnsatisfiableError, range_of
@@ -115,9 +117,16 @@ class TestAudio:
         assert client.get(URL).status_code == 302
 
 
+@pytest_asyncio.fixture
+async def own_connection():
+    """The framework's thread keeps its connection, which nobody but this test has it use."""
+    yield
+    await sync_to_async(connections.close_all)()
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.asyncio
-async def test_it_streams_from_an_event_loop(own_folders):
+async def test_it_streams_from_an_event_loop(own_folders, own_connection):
     call = await sync_to_async(demo_conversation)()
     user = await User.objects.acreate(username="boss", is_staff=True, is_superuser=True)
     client = AsyncClient()

@@ -137,6 +137,8 @@ def test_who_may_not_read_gets_no_page(call):
 def test_an_unknown_call_is_not_found(boss):
     for end in ("change/", "audio/", "peaks/", "export.json/"):
         assert boss.get(f"/admin/calls/conversation/nix%00/{end}").status_code == 404
+    for end in ("delete/", "history/"):
+        assert boss.get(f"/admin/calls/conversation/nix%00/{end}").status_code == 302
 
 
 def test_reading_is_not_listening(reviewer, call):
