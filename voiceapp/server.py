@@ -12,6 +12,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -190,7 +191,8 @@ class Server(Daphne):
         if self._signals == 1:
             self.stop()
         elif self._patience is not None:
-            self._patience.reschedule(asyncio.get_running_loop().time())
+            with suppress(RuntimeError):  # it is over already
+                self._patience.reschedule(asyncio.get_running_loop().time())
 
     async def _drain(self) -> None:
         """Tell the application, wait until it is done or time is up, cancel what is left."""

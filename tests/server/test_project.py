@@ -100,6 +100,23 @@ def test_modules_import_each_other_by_hashed_names(installation):
     assert set(imports) <= known
 
 
+def test_what_modules_name_by_their_own_address_is_served_under_its_plain_name(
+    server, installation
+):
+    """A worklet, for one: nothing rewrites its address, which is made in JavaScript."""
+    static = installation.template / "static"
+    found = [
+        (module.parent / name).resolve().relative_to(static.resolve())
+        for module in (static / "calls").rglob("*.js")
+        for name in re.findall(r'new URL\("([^"]+)", import\.meta\.url\)', module.read_text())
+    ]
+    assert found
+    for path in set(found):
+        status, _, headers = request(server, f"/static/{path}")
+        assert status == 200, path
+        assert headers["Content-Type"].startswith("text/javascript"), path
+
+
 @pytest.mark.parametrize("path", ["/ws/nowhere/", "/", "/admin/"])
 def test_a_socket_to_an_unknown_address_is_refused_without_a_trace(server, path):
     said = len(server.log())
@@ -234,7 +251,7 @@ def test_up_says_and_does_everything_once(installation, tmp_path):
     began_s = time.monotonic()
     again = RealServer(tmp_path, ("up",), {"STATIC_ROOT": str(installation.template / "static")})
     try:
-        assert time.monotonic() - began_s < 3
+        assert time.monotonic() - began_s < 10  # about one, when nothing else is going on
         assert again.terminate() == 0
         assert "password" not in again.log()
         assert not re.search(r"done +\d", again.log())

@@ -95,6 +95,16 @@ def test_a_second_ctrl_c_leaves_at_once(start_probe):
     assert time.monotonic() - began_s < 1.5
 
 
+def test_impatience_leaves_no_trace(start_probe):
+    probe = start_probe("slow-end")
+    with open_socket(probe.port, "/stubborn"):
+        for _ in range(6):
+            probe.send(signal.SIGINT)
+            time.sleep(0.03)
+        assert probe.exit_status() == 0
+    assert "Traceback" not in probe.log()
+
+
 def test_an_application_that_cannot_start_is_a_failure(start_probe):
     probe = start_probe("no-start")
     assert probe.exit_status() == 3
