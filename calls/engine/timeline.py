@@ -42,9 +42,6 @@ class Timeline:
     def skip(self, samples: int) -> None:
         """Samples that never came: muted at the source, or lost."""
         self.samples += samples
-        if self._origin_ms is not None:
-            # A jump of the client's own count must not push the time line into the future.
-            self._origin_ms = min(self._origin_ms, self._now_ms() - _ms(self.samples))
 
     def ms_at(self, samples: int) -> int:
         """When the sample of that number was spoken, milliseconds since the call began."""

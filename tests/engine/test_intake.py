@@ -12,7 +12,7 @@ from calls.domain import events as ev
 from calls.domain.audio import CALLER
 from calls.engine.intake import ASKED_WINDOWS, PRE_ROLL_MS, Intake
 from tests.doubles.clock import FakeClock
-from tests.doubles.detector import WINDOW_MS, ScriptedDetector
+from tests.doubles.detector import WINDOW_MS, ScriptedDetector, loud
 from tests.doubles.records import MemoryRecording
 from tests.engine.bench import FRAME_MS, Microphone, caller_milliseconds, caller_sound
 
@@ -120,6 +120,14 @@ async def test_what_nobody_listened_to_becomes_the_beginning_of_the_next_utteran
     assert [ms for ms in after if ms >= 0][:500] == list(range(640, 1_140))
 
 
+async def test_a_long_speech_is_handed_on_whole():
+    bench = Bench()
+    await bench.microphone.speaks(6_000)
+    await bench.microphone.is_silent(400)
+    assert bench.kinds() == [ev.SpeechStarted, ev.SpeechStopped]
+    assert bench.said() == list(range(6_000))
+
+
 async def test_a_silence_that_lasts_is_not_handed_on_for_ever():
     bench = Bench()
     await bench.microphone.speaks(640)
@@ -189,6 +197,17 @@ async def test_muting_ends_the_utterance_and_discards_what_follows():
     assert bench.said()[:500] == list(range(500)), "what came before belongs to the utterance"
     recorded = caller_milliseconds(bench.recorded())
     assert recorded[500:1_000] == [-1] * 500, "not on the recording either"
+
+
+async def test_what_came_before_muting_is_no_beginning_of_what_comes_after():
+    bench = Bench()
+    bench.detector.judge = lambda _window: 0.0
+    await bench.microphone.speaks(320)
+    bench.intake.mute(True)
+    bench.intake.mute(False)
+    bench.detector.judge = loud
+    await bench.microphone.speaks(320)
+    assert bench.said() == list(range(320, 640))
 
 
 async def test_a_judgement_that_comes_after_muting_is_no_speech():
