@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 access_logger = logging.getLogger("voiceapp.access")
 reactor: Any = installed_reactor
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CANCELLED_WITHIN_S = 5
 _CLOSED_WITHIN_S = 1
 _POLL_S = 0.02
@@ -135,7 +136,10 @@ class Server(Daphne):
         self._signals = 0
 
     def run(self) -> None:
-        """Serve until a signal comes. `failed` says afterwards whether the start failed."""
+        """Serve until a signal comes. `failed` says afterwards whether the start failed.
+
+        The process is expected to leave then: signals are ignored from there on.
+        """
         self.connections: dict[Any, dict[str, Any]] = {}
         self.http_factory = CappedHTTPFactory(self, self._limits.request_body_bytes)
         self.ws_factory = self._websocket_factory()
@@ -147,6 +151,8 @@ class Server(Daphne):
         reactor.addSystemEventTrigger("before", "shutdown", self.kill_all_applications)
         reactor.callWhenRunning(lambda: _deferred(self._start()))
         reactor.run(installSignalHandlers=False)
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
 
     def kill_all_applications(self) -> "Deferred[None]":
         """What the reactor waits for before it ends: the drain."""
@@ -180,7 +186,7 @@ class Server(Daphne):
 
     def _watch_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _SIGNALS:
             try:
                 loop.add_signal_handler(number, self._signalled)
             except NotImplementedError:  # Windows

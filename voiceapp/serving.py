@@ -1,13 +1,17 @@
 """Starts the server for the commands that do."""
 
+import os
 import socket
 import sys
+import threading
 from collections.abc import Callable
 
 from django.core.management.base import CommandError
 from django.db import connections
 
 from voiceapp.bootstrap import port_refused
+
+_LEFT_WITHIN_S = 5
 
 
 def listener_or_error(host: str, port: int) -> socket.socket:
@@ -38,7 +42,15 @@ def serve(listener: socket.socket, on_ready: Callable[[], None]) -> None:
     server.run()
     if server.failed:
         raise CommandError("The application did not start; the lines above say why.")
+    _leave_soon()
     sys.exit(0)
+
+
+def _leave_soon() -> None:
+    """A thread that waits for a database or an engine must not hold the process for ever."""
+    deadline = threading.Timer(_LEFT_WITHIN_S, os._exit, [0])
+    deadline.daemon = True
+    deadline.start()
 
 
 def url_of(listener: socket.socket) -> str:
