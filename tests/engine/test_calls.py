@@ -160,7 +160,7 @@ async def test_frames_that_wait_for_the_wire_are_overtaken_by_an_interruption():
                 await gate.wait()
 
         client.gate = until_told
-        bench.voice.answers.append([Words("One two three.", 2_000)])
+        bench.voice.answers.append([Words("One two three.", 300)])
         bench.runner.post(ev.TextTyped(text="Count"))
         await bench.clock.advance(200)
         assert client.of(AudioFrame) == []
@@ -170,6 +170,7 @@ async def test_frames_that_wait_for_the_wire_are_overtaken_by_an_interruption():
         at = client.messages.index(do.ClearAudio(1))
         # One frame was on its way already.
         assert [type(m) for m in client.messages[:at]].count(AudioFrame) <= 1
+        assert client.of(AudioEnd) == []
         assert not [m for m in client.messages[at:] if isinstance(m, AudioFrame | AudioEnd)]
 
 
