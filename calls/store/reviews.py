@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from calls.domain.items import Item as DomainItem
 from calls.domain.items import ItemStatus, Mark, Role, Source
-from calls.models import Conversation, Recording, Summary, Turn
+from calls.models import Conversation, Recording, RecordingState, Summary, Turn
+from calls.store.waveforms import recording_ms
 
 SHORTEST_SCALE_MS = 1_000
 """Bars of short waits do not fill the width: they would look like long ones."""
@@ -131,7 +132,6 @@ def review(conversation: Conversation) -> Review:
     waits = _waits(turns)
     recording: Recording | None = getattr(conversation, "recording", None)
     ends = [item.ended_ms or item.started_ms for item in items]
-    recorded_ms = recording.duration_ms if recording else 0
     return Review(
         conversation=conversation,
         entries=tuple(_entries(items, waits)),
@@ -139,10 +139,21 @@ def review(conversation: Conversation) -> Review:
         scale_ms=_scale_ms(turns),
         recording=recording,
         summary=getattr(conversation, "summary", None),
-        length_ms=max([conversation.duration_ms or 0, recorded_ms, *ends]),
+        length_ms=max([conversation.duration_ms or 0, _recorded_ms(recording), *ends]),
         metadata=pairs(conversation.metadata),
         settings=_settings(conversation.agent_snapshot),
     )
+
+
+def _recorded_ms(recording: Recording | None) -> int:
+    if recording is None:
+        return 0
+    if recording.state != RecordingState.WRITING:
+        return recording.duration_ms
+    try:
+        return recording_ms(recording.file)
+    except (OSError, ValueError):
+        return 0
 
 
 def _entries(items: Sequence[DomainItem], waits: Iterable[Wait]) -> Iterator[Entry]:

@@ -14,7 +14,14 @@ from django.db.models.functions import Now
 
 from calls.domain.items import Item as DomainItem
 from calls.domain.items import ItemStatus
-from calls.models import Conversation, Item, Summary, SummaryMethod, SummaryState
+from calls.models import (
+    Conversation,
+    ConversationStatus,
+    Item,
+    Summary,
+    SummaryMethod,
+    SummaryState,
+)
 from calls.models.text import clean_json, clean_text
 from calls.ports.errors import ProviderError
 from calls.ports.summary import Summarizer, SummaryDraft
@@ -114,7 +121,8 @@ def summaries_wake() -> None:
 @transaction.atomic
 def _take() -> Lease | None:
     """Take a lease on the summary that has been due for the longest time."""
-    for row in Summary.objects.filter(_DUE).order_by("requested_at")[:10]:
+    ended = Summary.objects.filter(_DUE, conversation__status=ConversationStatus.ENDED)
+    for row in ended.order_by("requested_at")[:10]:
         token = token_hex(16)
         mine = Summary.objects.filter(_DUE, pk=row.pk).update(
             state=SummaryState.RUNNING,

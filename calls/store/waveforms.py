@@ -25,6 +25,11 @@ def recording_samples_bytes(file: Path) -> int:
     return size_bytes - size_bytes % FRAME_BYTES
 
 
+def recording_ms(file: Path) -> int:
+    """Length of the sound in the file; OSError as above."""
+    return recording_samples_bytes(file) // FRAME_BYTES * 1000 // RATE_HZ
+
+
 def recording_header(samples_bytes: int) -> bytes:
     """The header for so many bytes of samples."""
     return header(RATE_HZ, CHANNELS, samples_bytes)

@@ -72,7 +72,11 @@ def heartbeat_write(call_ids: Collection[str]) -> None:
     """
     alive = Q(status=ConversationStatus.ACTIVE) | Q(end_reason=EndReason.INTERRUPTED)
     Conversation.objects.filter(alive, pk__in=call_ids, owner=owner()).update(
-        heartbeat_at=Now(), status=ConversationStatus.ACTIVE, end_reason="", ended_at=None
+        heartbeat_at=Now(),
+        status=ConversationStatus.ACTIVE,
+        end_reason="",
+        ended_at=None,
+        duration_ms=None,
     )
 
 

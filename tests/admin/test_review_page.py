@@ -13,7 +13,7 @@ from calls.domain.items import Item, ItemStatus, Mark, Role
 from calls.models import Conversation, Summary
 from calls.store.reviews import review, words
 from tests.admin.conftest import logged_in, person
-from tests.store.factories import ITEMS, TURNS, answered, demo_conversation, said
+from tests.store.factories import ITEMS, LENGTH_MS, TURNS, answered, demo_conversation, said
 
 pytestmark = pytest.mark.django_db
 
@@ -126,6 +126,16 @@ def test_a_call_with_nothing_at_all_has_a_page(boss):
     assert "Nothing was said." in text
     assert "not recorded" in text
     assert "Live" in text
+
+
+def test_a_call_that_goes_on_is_as_long_as_its_file(call):
+    call.recording.state, call.recording.duration_ms = "writing", 0
+    call.duration_ms = None
+    with call.recording.file.open("ab") as file:
+        file.write(bytes(64_000 * 60))
+    assert review(call).length_ms == LENGTH_MS + 60_000
+    call.recording.file.unlink()
+    assert review(call).length_ms == ITEMS[-1].ended_ms
 
 
 def test_who_may_not_read_gets_no_page(call):

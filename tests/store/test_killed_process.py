@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import needs
+from tests.store.factories import ITEMS
 
 ROOT = Path(__file__).parents[2]
 
@@ -154,3 +155,29 @@ def test_a_live_call_is_left_alone(place):
         process.kill()
         process.communicate()
         place.manage("reap_calls")
+
+
+@pytest.mark.timeout(120)
+def test_a_process_that_ends_by_itself_writes_what_it_has(place):
+    code = """
+import asyncio, django
+django.setup()
+from tests.store.factories import opened, ITEMS
+from calls.store.recordings import recording_open
+from calls.store.units import unit_item
+async def main():
+    records = await opened("ended")
+    recording_open("ended").caller(0, bytes(32_000))
+    for item in ITEMS:
+        records._gateway.submit(unit_item("ended", item))
+asyncio.run(main())
+"""
+    command = [sys.executable, "-c", code]
+    subprocess.run(command, cwd=ROOT, env=place.environment, check=True, timeout=50)
+    ((count,),) = place.query("select count(*) from calls_item where conversation_id='ended'")
+    assert count == len(ITEMS)
+    place.manage("reap_calls")
+    ((state, duration_ms),) = place.query(
+        "select state, duration_ms from calls_recording where conversation_id='ended'"
+    )
+    assert (state, duration_ms) == ("truncated", 1_000)

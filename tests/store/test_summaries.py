@@ -156,6 +156,14 @@ async def test_what_there_is_stays_until_the_next_is_done(ended):
     assert (await run(None, Writer("second"))).title == "second title"
 
 
+async def test_a_call_that_came_back_to_life_is_not_summed_up_yet(ended):
+    def revive() -> None:
+        Conversation.objects.update(status="active", end_reason="", ended_at=None)
+
+    await in_database(revive)
+    assert (await run(None, Writer("rule"))).state == SummaryState.PENDING
+
+
 async def test_the_loop_wakes_when_a_call_ends():
     rule = Writer("rule")
     async with asyncio.timeout(3), asyncio.TaskGroup() as group:
