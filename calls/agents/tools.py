@@ -4,6 +4,7 @@ import copy
 import inspect
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self, get_type_hints, overload
 
@@ -19,6 +20,39 @@ TIMEOUT_MS = 10_000
 Function = Callable[..., Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a function looks like to the model, and what its parameters take.
+
+    `calls` are the parameters that take the call; `method` tells that the first one is the agent.
+    """
+
+    spec: ToolSpec
+    kinds: Mapping[str, Kind]
+    calls: Mapping[str, type]
+    method: bool
+
+    def read(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments as the function wants them.
+
+        Raises:
+            ToolError: they do not fit.
+        """
+        required = self.spec.parameters["required"]
+        faults = [f"{name} is missing" for name in required if name not in arguments]
+        values = {}
+        for name, value in arguments.items():
+            try:
+                values[name] = self.kinds[name].read(value)
+            except KeyError:
+                faults.append(f"there is no {name}")
+            except UnfitError as fault:
+                faults.append(f"{name} {fault}")
+        if faults:
+            raise ToolError(f"The arguments do not fit: {'; '.join(faults)}.")
+        return values
+
+
 class FunctionTool(Tool):
     """A function that the model may call. Made by `tool`; calling it calls the function.
 
@@ -27,13 +61,12 @@ class FunctionTool(Tool):
     """
 
     def __init__(self, function: Function, *, name: str, timeout_ms: int) -> None:
-        self.spec, self._kinds, self._calls = _described(function, name)
-        self.timeout_ms = timeout_ms
+        self._shape = _shape_of(function, name or function.__name__)
         self._function = function
         self._live: LiveCall | None = None
-        self._method = _is_method(function)
+        self.spec = self._shape.spec
+        self.timeout_ms = timeout_ms
         self.__doc__ = function.__doc__
-        self.__name__ = self.spec.name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function itself."""
@@ -44,7 +77,7 @@ class FunctionTool(Tool):
         if instance is None:
             return self
         bound = self.bound(getattr(instance, "call", None))
-        if self._method:
+        if self._shape.method:
             bound._function = partial(self._function, instance)
         return bound
 
@@ -64,8 +97,8 @@ class FunctionTool(Tool):
         Raises:
             ToolError: the arguments do not fit; or the function's own.
         """
-        values = self._read(arguments)
-        for name, wanted in self._calls.items():
+        values = self._shape.read(arguments)
+        for name, wanted in self._shape.calls.items():
             values[name] = call if wanted is CallInfo else self._live_call()
         return _as_text(await call_function(self._function, **values))
 
@@ -73,21 +106,6 @@ class FunctionTool(Tool):
         if self._live is None:
             raise TypeError("a tool with a LiveCall has to be a tool of an agent in code")
         return self._live
-
-    def _read(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        required = self.spec.parameters["required"]
-        faults = [f"{name} is missing" for name in required if name not in arguments]
-        values = {}
-        for name, value in arguments.items():
-            try:
-                values[name] = self._kinds[name].read(value)
-            except KeyError:
-                faults.append(f"there is no {name}")
-            except UnfitError as fault:
-                faults.append(f"{name} {fault}")
-        if faults:
-            raise ToolError(f"The arguments do not fit: {'; '.join(faults)}.")
-        return values
 
 
 @overload
@@ -116,35 +134,22 @@ def tool(
     return lambda given: FunctionTool(given, name=name, timeout_ms=timeout_ms)
 
 
-def _described(function: Function, name: str) -> tuple[ToolSpec, dict[str, Kind], dict[str, type]]:
-    """What the model is told, what the parameters take, and which of them take the call."""
-    name = name or function.__name__
+def _shape_of(function: Function, name: str) -> _Shape:
     description = inspect.getdoc(function)
     if not description:
         raise TypeError(f"tool {name}: its docstring must say what it does")
-    properties: dict[str, Any] = {}
-    kinds: dict[str, Kind] = {}
-    calls: dict[str, type] = {}
-    required = []
     hints = _hints(function, name)
-    for parameter in _parameters(function):
-        hint = hints.get(parameter.name)
-        if hint in (CallInfo, LiveCall):
-            calls[parameter.name] = hint
-            continue
-        kind = kinds[parameter.name] = _kind(parameter, hint, name)
-        properties[parameter.name] = dict(kind.schema)
-        if parameter.default is parameter.empty:
-            required.append(parameter.name)
-        else:
-            properties[parameter.name]["default"] = _default(parameter, name)
+    hints.pop("return", None)
+    calls = {key: hint for key, hint in hints.items() if hint in (CallInfo, LiveCall)}
+    shown = [p for p in _parameters(function) if p.name not in calls]
+    kinds = {p.name: _kind(p, hints.get(p.name), name) for p in shown}
     schema = {
         "type": "object",
-        "properties": properties,
-        "required": required,
+        "properties": {p.name: _property(p, kinds[p.name], name) for p in shown},
+        "required": [p.name for p in shown if p.default is p.empty],
         "additionalProperties": False,
     }
-    return ToolSpec(name, description, schema), kinds, calls
+    return _Shape(ToolSpec(name, description, schema), kinds, calls, _is_method(function))
 
 
 def _is_method(function: Function) -> bool:
@@ -175,13 +180,15 @@ def _kind(parameter: inspect.Parameter, hint: Any, name: str) -> Kind:
         raise TypeError(f"{where}: {error}") from None
 
 
-def _default(parameter: inspect.Parameter, name: str) -> Any:
+def _property(parameter: inspect.Parameter, kind: Kind, name: str) -> Mapping[str, Any]:
+    if parameter.default is parameter.empty:
+        return kind.schema
     try:
         json.dumps(parameter.default)
     except TypeError:
         where = f"tool {name}, parameter {parameter.name}"
         raise TypeError(f"{where}: its default does not survive JSON") from None
-    return parameter.default
+    return {**kind.schema, "default": parameter.default}
 
 
 def _as_text(result: Any) -> str:

@@ -109,10 +109,10 @@ def test_choices_are_told_apart_by_their_kind(choices, value, fits):
         """Choose."""
 
     if fits:
-        assert choose._read({"one": value}) == {"one": value}
+        assert choose._shape.read({"one": value}) == {"one": value}
     else:
         with pytest.raises(ToolError):
-            choose._read({"one": value})
+            choose._shape.read({"one": value})
 
 
 def _undocumented(a: int): ...
