@@ -261,7 +261,6 @@ class CallServer:
             return _answer(HTTPStatus.OK, file.read_bytes(), mimetypes.guess_type(path)[0] or "")
         return _answer(HTTPStatus.NOT_FOUND, b"")
 
-
     def _page_answer(self) -> Response:
         page = render_to_string("calls/call.html", self._page)
         response = _answer(HTTPStatus.OK, page.encode())

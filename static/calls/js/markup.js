@@ -53,6 +53,7 @@ export const MARKUP = `
     <div class="vc-situation">
       <p class="vc-phase" data-part="phase"></p>
       <p class="vc-activity" data-part="activity"></p>
+      <p class="vc-trouble" data-part="trouble"></p>
     </div>
 
     <div class="vc-problem" data-part="problem" role="alert" hidden>
@@ -64,8 +65,6 @@ export const MARKUP = `
         <button type="button" class="vc-button" data-part="typeInstead">Type instead</button>
       </div>
     </div>
-
-    <p class="vc-trouble" data-part="trouble"></p>
 
     <div class="vc-invitation" data-part="invitation">
       <p class="vc-consent" data-part="consent" hidden></p>
@@ -118,6 +117,7 @@ export const MARKUP = `
         <div class="vc-bar" data-part="bar" aria-hidden="true"></div>
         <table><caption class="vc-unseen">How the silence before the last answer came about</caption><tbody data-part="stages"></tbody></table>
         <dl data-part="figures"></dl>
+        <p class="vc-made" data-part="made"></p>
       </div>
     </details>
   </section>
@@ -147,7 +147,7 @@ export function build(host) {
  *   | "qualityText" | "holdText" | "face" | "phase" | "activity" | "problem" | "problemTitle"
  *   | "problemText" | "problemTodo" | "trouble" | "invitation" | "notice" | "consent" | "controls"
  *   | "muteText" | "sound" | "microphoneField" | "speakerField" | "speakerHint" | "after"
- *   | "afterTitle" | "afterText" | "trace" | "traceLength" | "captions" | "scroll" | "empty" | "log"
+ *   | "afterTitle" | "afterText" | "trace" | "traceLength" | "made" | "captions" | "scroll" | "empty" | "log"
  *   | "living" | "latency" | "bar" | "stages" | "figures" | "announcer" | "typedLabel", HTMLElement>
  *   & Record<"callButton" | "holdButton" | "retryButton" | "typeInstead" | "typeOnly" | "muteButton"
  *   | "turnsButton" | "soundButton" | "hangUpButton" | "againButton" | "downloadButton"

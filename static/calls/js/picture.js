@@ -186,9 +186,9 @@ export class Picture {
       } else if (this.#mood === "hearing" && ring > 7) {
         this.#stroke(this.#inks.caller, out, 0.009);
       } else {
-        const dashed = this.#mood === "thinking" || this.#mood === "waiting";
-        this.#pen.setLineDash(dashed && ring < 4 ? [0.02, 0.02] : []);
-        this.#stroke(this.#inks.line, 0.55 - 0.3 * out, 0.0026);
+        const busy = ring < 4 && (this.#mood === "thinking" || this.#mood === "waiting");
+        this.#pen.setLineDash(busy ? [0.012, 0.03] : []);
+        this.#stroke(busy ? this.#inks.agent : this.#inks.line, busy ? 1 : 0.6 - 0.35 * out, busy ? 0.007 : 0.0026);
         this.#pen.setLineDash([]);
       }
     }

@@ -3,6 +3,7 @@ import { Call } from "./call.js";
 import { IDLE } from "./call-state.js";
 import { problemOf, surroundings } from "./microphone-problem.js";
 import { Microphone } from "./microphone.js";
+import { keepScreenOn, watchPage } from "./page-life.js";
 import { remember, remembered } from "./remembered.js";
 import { Speaker } from "./speaker.js";
 
@@ -31,8 +32,7 @@ export class CallSession extends EventTarget {
   #speaker = new Speaker();
   /** @type {Call | undefined} */ #call;
   #asking = false;
-  /** @type {any} */ #wakeLock = null;
-  #forgetPage = () => {};
+  /** @type {AbortController | undefined} */ #watch;
   /** @type {Promise<void>} */ #released = Promise.resolve();
 
   /** @type {import("./microphone-problem.js").MicrophoneProblem | null} */ problem = null;
@@ -174,12 +174,14 @@ export class CallSession extends EventTarget {
     this.#changed();
   }
 
-  /** @returns {Promise<{ microphones: MediaDeviceInfo[], speakers: MediaDeviceInfo[], microphone: string }>} */
+  /** What there is to choose from. The browser names devices only once it gave out a microphone. */
   async devices() {
     const all = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
+    /** @param {MediaDeviceKind} wanted */
+    const of = (wanted) => all.filter(({ kind, deviceId }) => kind === wanted && deviceId);
     return {
-      microphones: all.filter(({ kind, deviceId }) => kind === "audioinput" && deviceId),
-      speakers: Speaker.hasChoice ? all.filter(({ kind, deviceId }) => kind === "audiooutput" && deviceId) : [],
+      microphones: of("audioinput"),
+      speakers: Speaker.hasChoice ? of("audiooutput") : [],
       microphone: this.#microphone.deviceId,
     };
   }
@@ -247,7 +249,7 @@ export class CallSession extends EventTarget {
       this.dispatchEvent(new CustomEvent("item", { detail: detailOf(event) }));
     });
     call.addEventListener("end", () => void this.#ended());
-    this.#watchPage();
+    this.#watchPage(call);
     call.start();
   }
 
@@ -256,14 +258,12 @@ export class CallSession extends EventTarget {
     if (resumed) return;
     this.#microphone.begin();
     this.#setGate();
-    void this.#holdScreen();
     this.dispatchEvent(new Event("start"));
   }
 
   async #ended() {
-    this.#forgetPage();
+    this.#watch?.abort();
     this.levels = { microphone: 0, output: 0 };
-    void this.#wakeLock?.release();
     this.dispatchEvent(new Event("end"));
     await this.#microphone.stop();
     await this.#speaker.stop();
@@ -310,31 +310,17 @@ export class CallSession extends EventTarget {
     this.dispatchEvent(new Event("levels"));
   }
 
-  // The page around it
-
-  #watchPage() {
-    const watch = new AbortController();
-    const { signal } = watch;
-    this.#forgetPage = () => watch.abort();
-    window.addEventListener("online", () => this.#call?.retryNow(), { signal });
-    window.addEventListener("pagehide", () => this.#call?.hangUp(), { signal });
-    document.addEventListener("pointerdown", () => this.blocked && this.wake(), { signal });
-    document.addEventListener("visibilitychange", () => this.#seen(), { signal });
-    navigator.mediaDevices?.addEventListener("devicechange", () => this.#changed(), { signal });
-  }
-
-  #seen() {
-    if (document.visibilityState !== "visible") return;
-    this.wake();
-    void this.#holdScreen();
-  }
-
-  async #holdScreen() {
-    try {
-      this.#wakeLock = await navigator.wakeLock?.request("screen");
-    } catch {
-      // A phone that saves power says no.
-    }
+  /** @param {Call} call */
+  #watchPage(call) {
+    this.#watch = new AbortController();
+    watchPage(this.#watch.signal, {
+      online: () => call.retryNow(),
+      left: () => call.hangUp(),
+      touched: () => this.blocked && this.wake(),
+      seen: () => this.wake(),
+      devicesChanged: () => this.#changed(),
+    });
+    void keepScreenOn(this.#watch.signal);
   }
 
   #changed() {

@@ -1,4 +1,5 @@
 // @ts-check
+import { ConnectionView } from "./connection-view.js";
 import { clock, duration } from "./format.js";
 import { Figures } from "./figures.js";
 import { Picture, strength } from "./picture.js";
@@ -9,14 +10,11 @@ import {
   MICROPHONE_PROBLEMS,
   activityOf,
   endingOf,
-  qualityOf,
   situation,
   troubleOf,
 } from "./words.js";
 
-const CLOCK_MS = 500;
 const TROUBLE_MS = 7000;
-const TROUBLE_MEMORY_MS = 15_000;
 /** Louder than this, somebody speaks: on the picture's scale. */
 const LOUD = 0.55;
 
@@ -36,13 +34,12 @@ export class View {
   #picture;
   #transcript;
   #figures;
+  #connection;
   /** @type {import("./session.js").CallSession | undefined} */ #session;
   #frame = 0;
-  #timer = 0;
   #announced = "";
   #troubleCount = 0;
   #stage = "";
-  /** @type {number[]} when sound failed to come in time */ #underruns = [];
   #trace = new Trace();
 
   /** @param {import("./markup.js").Parts} parts @param {Settings} settings */
@@ -52,6 +49,7 @@ export class View {
     this.#picture = new Picture(parts.canvas);
     this.#transcript = new TranscriptView(parts);
     this.#figures = new Figures(parts);
+    this.#connection = new ConnectionView(parts, this.#figures);
     parts.name.textContent = settings.name;
     parts.name.setAttribute("aria-level", settings.headingLevel);
     parts.face.textContent = settings.name.charAt(0).toUpperCase();
@@ -66,15 +64,13 @@ export class View {
   set session(session) {
     this.#session = session;
     this.#troubleCount = 0;
-    this.#underruns = [];
-    clearInterval(this.#timer);
-    if (session) this.#timer = setInterval(() => this.#tick(), CLOCK_MS);
+    this.#connection.session = session;
     this.#render();
   }
 
   close() {
     cancelAnimationFrame(this.#frame);
-    clearInterval(this.#timer);
+    this.#connection.session = undefined;
     this.#picture.close();
   }
 
@@ -161,7 +157,10 @@ export class View {
     const loud = strength(session.levels.microphone) > LOUD;
     const pushToTalk = turns === "push_to_talk";
     set(parts.phase, session.blocked ? "Tap anywhere to turn the sound on" : situation({ ...now, loud, pushToTalk }, this.#settings.name));
+    if (stage === "live") this.#renderTrouble(state.error);
+    else set(parts.trouble, "");
     set(parts.activity, state.tools.map(({ name }) => activityOf(name)).join(" "));
+    hide(parts.activity, parts.trouble.textContent !== "");
     press(parts.muteButton, muted);
     set(parts.muteText, muted ? "Unmute" : "Mute");
     press(parts.turnsButton, pushToTalk);
@@ -170,7 +169,6 @@ export class View {
     hide(parts.recorded, !state.ready?.recording);
     if (state.ready) show(parts.notice, state.ready.notice || this.#settings.notice);
     this.#figures.showTurn(state.turn);
-    this.#renderTrouble(state.error);
     if (stage === "ended") this.#renderEnd(session);
   }
 
@@ -178,15 +176,17 @@ export class View {
   #renderTrouble(error) {
     if (!error || error.count === this.#troubleCount) return;
     this.#troubleCount = error.count;
-    const { trouble } = this.#parts;
-    set(trouble, troubleOf(error));
+    set(this.#parts.trouble, troubleOf(error));
     this.#announce(troubleOf(error));
-    setTimeout(() => error.count === this.#troubleCount && set(trouble, ""), TROUBLE_MS);
+    setTimeout(() => {
+      if (error.count === this.#troubleCount) set(this.#parts.trouble, "");
+      this.update();
+    }, TROUBLE_MS);
   }
 
   /** @param {import("./session.js").CallSession} session */
   #renderEnd({ state, captions }) {
-    const { afterTitle, afterText, downloadButton, trouble } = this.#parts;
+    const { afterTitle, afterText, downloadButton } = this.#parts;
     const { end, startedAt, endedAt } = state;
     if (!end) return;
     const good = GOOD_ENDINGS.has(end.reason);
@@ -194,7 +194,6 @@ export class View {
     const length = duration(endedAt - startedAt);
     set(afterText, endingOf(end, { name: this.#settings.name, length }));
     set(this.#parts.traceLength, clock(endedAt - startedAt));
-    set(trouble, "");
     const lines = captions?.lines().length ?? 0;
     hide(downloadButton, lines === 0);
     hide(this.#parts.captions, lines === 0);
@@ -243,39 +242,6 @@ export class View {
     this.#announced = text === this.#announced ? `${text}\u00a0` : text;
     this.#parts.announcer.textContent = this.#announced;
   }
-
-  #tick() {
-    const session = this.#session;
-    if (!session) return;
-    const { stage, state } = session;
-    if (stage === "live") set(this.#parts.clock, clock(performance.now() - state.startedAt));
-    this.#renderQuality(session);
-  }
-
-  /** @param {import("./session.js").CallSession} session */
-  #renderQuality({ stats, state }) {
-    const underruns = stats.output?.underruns ?? 0;
-    const now = performance.now();
-    while (this.#underruns.length < underruns) this.#underruns.push(now);
-    const recent = this.#underruns.filter((at) => now - at < TROUBLE_MEMORY_MS).length;
-    const { bars, text } = qualityOf(stats.rtt_ms, recent);
-    this.#parts.quality.dataset.bars = String(bars);
-    set(this.#parts.qualityText, text);
-    const providers = Object.values(state.ready?.providers ?? {}).join(", ");
-    this.#figures.showFigures([
-      ["There and back", stats.rtt_ms === null ? "unknown" : `${stats.rtt_ms} ms`],
-      ["Sound kept ahead", `${stats.output?.targetMs ?? 80} ms`],
-      ["Gaps in the sound", String(underruns)],
-      ["Connection lost", times(stats.socketLosses ?? 0)],
-      ["Made with", providers || "unknown"],
-    ]);
-  }
-}
-
-/** @param {number} count */
-function times(count) {
-  if (count === 0) return "never";
-  return count === 1 ? "once" : `${count} times`;
 }
 
 /** @param {HTMLElement} element @param {string} text */
