@@ -24,6 +24,9 @@ from calls.providers import embedded
 from calls.providers.cascade.session import Cascade, Manner
 from calls.providers.code import CodeAgent, agent_class, open_agent, replaced_stages
 from calls.providers.embedded.speech import EmbeddedSpeech
+from calls.providers.openai.client import ChatServer, clients_close
+from calls.providers.openai.llm import ChatLanguageModel
+from calls.providers.openai.summary import ChatSummarizer
 from calls.providers.silero.detector import SileroDetector
 from calls.store.agents import AgentNotFoundError, AgentSettings, agent_get
 from calls.store.database import in_database
@@ -84,6 +87,7 @@ async def shutdown() -> None:
     await registry().drain()
     await registry().close()
     await speech().close()
+    await clients_close()
 
 
 async def _background() -> None:
@@ -118,7 +122,8 @@ def _embedded_limits(agent: AgentSettings) -> Iterator[tuple[Stage, str]]:
 
 def summarizers(_agent: Mapping[str, Any]) -> Summarizers:
     """Who summarises a conversation of an agent with these settings."""
-    model = None
+    server = _chat_server()
+    model = None if server is None else ChatSummarizer(server)
     return Summarizers(model=model, extractive=embedded.summarizer())
 
 
@@ -224,11 +229,20 @@ def _services(agent: AgentSettings) -> Services:
 
     A language model on a server of the operator's takes the place of the script.
     """
+    server = _chat_server()
     return Services(
         stt=speech().stt,
-        llm=embedded.script(),
+        llm=embedded.script() if server is None else ChatLanguageModel(server),
         tts=None if agent.tts_disabled else speech().tts,
     )
+
+
+def _chat_server() -> ChatServer | None:
+    """The operator's own language model, if the settings name one."""
+    wanted = calls_settings()
+    if not wanted.llm_base_url:
+        return None
+    return ChatServer(wanted.llm_base_url, wanted.llm_model, wanted.llm_api_key)
 
 
 def _tools(agent: AgentSettings) -> tuple[Tool, ...]:
