@@ -20,10 +20,12 @@ from calls.ports.records import CallRecords
 from calls.ports.speech import Services
 from calls.ports.tools import CallInfo, Tool
 from calls.ports.voice import VoiceProfile
-from calls.providers import embedded
 from calls.providers.cascade.session import Cascade, Manner
 from calls.providers.code import CodeAgent, agent_class, open_agent, replaced_stages
+from calls.providers.embedded.demo_tools import demo_tools
+from calls.providers.embedded.script import ScriptedAgent
 from calls.providers.embedded.speech import EmbeddedSpeech
+from calls.providers.embedded.summary import ExtractiveSummarizer
 from calls.providers.openai.client import ChatServer, clients_close
 from calls.providers.openai.llm import ChatLanguageModel
 from calls.providers.openai.summary import ChatSummarizer
@@ -124,7 +126,7 @@ def summarizers(_agent: Mapping[str, Any]) -> Summarizers:
     """Who summarises a conversation of an agent with these settings."""
     server = _chat_server()
     model = None if server is None else ChatSummarizer(server)
-    return Summarizers(model=model, extractive=embedded.summarizer())
+    return Summarizers(model=model, extractive=ExtractiveSummarizer())
 
 
 # One call
@@ -232,7 +234,7 @@ def _services(agent: AgentSettings) -> Services:
     server = _chat_server()
     return Services(
         stt=speech().stt,
-        llm=embedded.script() if server is None else ChatLanguageModel(server),
+        llm=ScriptedAgent() if server is None else ChatLanguageModel(server),
         tts=None if agent.tts_disabled else speech().tts,
     )
 
@@ -246,7 +248,7 @@ def _chat_server() -> ChatServer | None:
 
 
 def _tools(agent: AgentSettings) -> tuple[Tool, ...]:
-    known = {tool.spec.name: tool for tool in embedded.tools()}
+    known = {tool.spec.name: tool for tool in demo_tools()}
     return tuple(known[name] for name in agent.tools if name in known)
 
 
