@@ -10,9 +10,11 @@ from django.test.utils import CaptureQueriesContext
 
 from calls.domain.items import Item, Role
 from calls.models import Item as ItemRow
+from calls.store import coordinator as coordinator_module
 from calls.store import gateway as gateway_module
+from calls.store.coordinator import Coordinator, Heartbeat, Job, Outcome, Stop, Waiting
 from calls.store.database import in_database
-from calls.store.gateway import Coordinator, Gateway, Heartbeat, Job, Outcome, Stop, Waiting
+from calls.store.gateway import Gateway
 from calls.store.journal import Journal, journal_read, journals_orphaned
 from calls.store.reaper import reap
 from calls.store.units import Kind, Unit, unit_item, unit_read
@@ -109,7 +111,7 @@ class TestCoordinator:
         assert desk.in_journal == [unit(1), unit(2)]
 
     def test_with_too_much_waiting_it_does_not_wait_that_long(self, desk, monkeypatch):
-        monkeypatch.setattr(gateway_module, "MOST_WAITING", 3)
+        monkeypatch.setattr(coordinator_module, "MOST_WAITING", 3)
         futures = desk.give(*(unit(n) for n in range(1, 5)))
         assert all(done(futures))
 
