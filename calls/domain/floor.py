@@ -18,7 +18,7 @@ MISS_MIN_MS = 500
 def is_free(state: CallState) -> bool:
     """Whether the agent may begin to speak."""
     silent = state.caller is Caller.SILENT and not state.awaiting
-    return silent and state.response is None and state.link in LIVE and state.end_reason is None
+    return silent and state.response is None and state.end_reason is None
 
 
 def is_deaf(state: CallState) -> bool:

@@ -48,7 +48,7 @@ def on_drained(draft: Draft, event: ev.PlayoutDrained) -> None:
         _stamp_heard(draft, now.audio_ms)
     draft.stamp(ended_ms=draft.at_ms)
     now = draft.respond(played_ms=now.audio_ms)
-    draft.set(response=None, failures=draft.state.failures if now.error else 0)
+    draft.set(response=None)
     draft.do(do.SettleHeard(now.response_id, now.audio_ms))
     _record(draft, now, cut=False)
 
@@ -107,6 +107,7 @@ def _record(draft: Draft, now: Response, *, cut: bool) -> bool:
     heard, unheard = split_heard(now, now.played_ms)
     cut_short = cut and (not now.whole or bool(unheard.strip()))
     if now.segments:
+        draft.set(failures=draft.state.failures if now.error else 0)
         began_ms = now.timings.first_heard_ms or now.timings.first_sent_ms or draft.at_ms
         fields: dict[str, Any] = {
             "text": heard,

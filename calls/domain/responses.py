@@ -55,7 +55,6 @@ def speak(
 
 def await_response(draft: Draft) -> None:
     """Something of the response has been asked for, and must come in time."""
-    draft.respond(progress_ms=draft.at_ms)
     due_ms = draft.at_ms + draft.state.policy.response_wait_ms
     draft.do(do.StartTimer(timers.RESPONSE_WAIT, due_ms))
 

@@ -78,7 +78,7 @@ class Response:
     """So many of the pieces have all of their sound."""
     audio_bytes: int = 0
     progress_ms: int = 0
-    """When something of it was last asked for or made."""
+    """When something of it last came."""
     produced: bool = False
     """Nothing more of this round will be made."""
     tools: frozenset[str] = frozenset()

@@ -128,12 +128,28 @@ def test_an_answer_in_between_makes_up_for_failures():
     call = begun(max_failures=2)
     utter(call, 1000).after((2700, fails("stt")))
     hear_out(call, 3000)
-    utter(call, 5000).after((6700, understood("Hello")))
+    utter(call, 5000).after((6700, understood("Hello")), (6800, words(2, "Yes?")))
     hear_out(call, 7000)
     assert call.state.failures == 0
     utter(call, 9000).after((10_700, fails("stt")))
     hear_out(call, 11_000)
     assert call.state.end_reason is None
+
+
+def test_an_answer_makes_up_for_failures_though_it_was_interrupted():
+    call = begun(max_failures=2)
+    utter(call, 1000).after((2700, fails("stt")))
+    hear_out(call, 3000)
+    utter(call, 5000).after((6700, understood("Hello")), (6800, words(2, "Yes?")))
+    call.after((6900, sound(2, 500)), (7000, speech()), (7050, cut(2, 100)))
+    assert call.state.failures == 0
+
+
+def test_an_apology_makes_up_for_nothing():
+    call = begun(max_failures=2)
+    utter(call, 1000).after((2700, fails("stt")), (2800, words(1, SORRY)), (2900, sound(1, 500)))
+    call.after((3000, speech()), (3050, cut(1, 100)))
+    assert call.state.failures == 1
 
 
 # Thinking
@@ -166,6 +182,18 @@ def test_what_was_said_before_the_failure_stays_said():
     )
     assert call.state.items[1].unheard == f"It is {SORRY}"
     assert call.state.items[1].source is Source.MODEL
+
+
+def test_the_record_names_who_thought_and_who_spoke_even_if_an_apology_follows():
+    call = asked().after(
+        (3000, words(1, "It is ")),
+        (3010, sound(1, 400)),
+        (3020, fails("llm", 1)),
+        (3100, ev.ResponseText(response_id=1, text=SORRY)),
+        (3110, ev.ResponseAudio(response_id=1, pcm=bytes(960))),
+    )
+    assert call.state.response is not None
+    assert (call.state.response.llm, call.state.response.tts) == ("mind", "voice")
 
 
 def test_the_words_before_the_failure_are_complete():

@@ -209,6 +209,39 @@ def test_interrupted_words_lie_where_they_were_heard():
     assert (item.started_ms, item.ended_ms) == (3200, 3550)
 
 
+def test_words_that_nobody_reported_lie_where_they_were_sent():
+    call = asked().after((3000, words(1, "It is four.")), (3100, sound(1, 1000)), (3110, sent(1)))
+    call.after((3500, speech()), (3550, cut(1, 390)))
+    item = call.state.items[1]
+    assert (item.started_ms, item.ended_ms) == (3110, 3500)
+
+
+def test_a_space_at_the_end_is_not_missed():
+    call = asked().after(
+        (3000, words(1, "It is four. ")),
+        (3010, sound(1, 1000, (11, 900))),
+        (3020, made(1)),
+        (3950, speech()),
+        (4000, cut(1, 950)),
+    )
+    assert agent_items(call) == ["complete: It is four.| "]
+
+
+def test_what_the_agent_said_stands_before_what_interrupted_it():
+    """However fast the caller is understood."""
+    call = asked().after((3000, words(1, "It is four.")), (3010, sound(1, 1000)))
+    call.after((3300, ev.TalkStarted()), (3400, ev.TalkStopped()), (3500, understood("Stop")))
+    assert call.conversation == [
+        "1 user: What time is it?",
+        "2 agent interrupted: |It is four.",
+        "3 user: Stop",
+    ]
+
+
+def test_what_comes_after_the_end_of_an_answer_is_nothing():
+    answering().play((3210, words(1, " And"), []), (3210, sound(1, 20), []), (3210, made(1), []))
+
+
 def test_a_playhead_of_another_answer_settles_nothing():
     answering().play(
         (3700, played(7, 300), []),

@@ -258,6 +258,11 @@ def test_the_agent_says_twice_in_a_row_that_it_understood_nothing():
     assert miss(call, 17_000, lasts_ms=900)
 
 
+def test_half_a_second_is_an_utterance():
+    assert miss(begun(), 1000, lasts_ms=500)
+    assert not miss(begun(), 1000, lasts_ms=499)
+
+
 def test_short_noises_do_not_use_up_the_agents_excuses():
     call = begun()
     assert not any(miss(call, start_ms, lasts_ms=100) for start_ms in (1000, 4000, 7000))
@@ -486,6 +491,13 @@ def test_speech_does_not_stop_it_and_is_taken_in_when_it_has_finished():
     )  # fmt: skip
 
 
+def test_the_caller_may_add_something_before_it_has_begun_to_answer():
+    begun(interruptible=False).after((1000, speech()), (2200, silence(2000))).play(
+        (2600, timer("endpoint"), [..., "commit", ...]),
+        (2700, speech(), [..., "phase hearing"]),
+    )
+
+
 @pytest.mark.parametrize(
     "over", [silence(4500), ev.TalkStopped(), ev.Muted(muted=True)], ids=lambda e: type(e).__name__
 )
@@ -561,6 +573,14 @@ def test_metadata_that_a_record_cannot_hold_is_left_out(metadata):
     call = begun().after((10, ev.AnswerGiven(text="Hello.", metadata=metadata)))
     assert call.state.response is not None
     assert call.state.response.metadata == {}
+
+
+def test_fixed_words_can_be_given_metadata_too():
+    call = begun(first_message="Hello.").after(
+        (10, ev.ResponseNoted(response_id=1, metadata='{"mood": "calm"}'))
+    )
+    assert call.state.response is not None
+    assert call.state.response.metadata == {"mood": "calm"}
 
 
 def test_metadata_travels_with_the_answer():

@@ -27,6 +27,7 @@ class Watch:
         self._opened = 0
         self._settled: set[int] = set()
         self._silenced: set[int] = set()
+        self._finished: set[int] = set()
         self._audio_bytes: Counter[int] = Counter()
         self._words: Counter[str] = Counter()
         self._texts: dict[int, str] = {}
@@ -129,7 +130,9 @@ class Watch:
                 self._audio_bytes[key] += len(pcm)
             case do.FinishAudio(key):
                 self._may_sound(key)
+                self._finished.add(key)
             case do.SendResponseText(key, text) if isinstance(event, ev.ResponseText):
+                self._may_sound(key)
                 self._texts[key] = self._texts.get(key, "") + text
             case do.ClearAudio(key):
                 self._silenced.add(key)
@@ -156,6 +159,7 @@ class Watch:
     def _may_sound(self, key: int) -> None:
         assert key == self._opened, "sound of an answer that is not the one"
         assert key not in self._silenced, "sound of an answer that was silenced"
+        assert key not in self._finished, "sound of an answer that was finished"
         assert key not in self._settled, "sound of an answer that is over"
         assert not self._listening, "the agent talks over the caller"
 
