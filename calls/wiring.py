@@ -17,7 +17,8 @@ from calls.engine.runner import CallRunner, CallSetup
 from calls.models import Heard
 from calls.ports.detection import SpeechDetector
 from calls.ports.records import CallRecords
-from calls.ports.speech import Services
+from calls.ports.speech import LanguageModel, Services
+from calls.ports.summary import Summarizer
 from calls.ports.tools import CallInfo, Tool
 from calls.ports.voice import VoiceProfile
 from calls.providers.cascade.session import Cascade, Manner
@@ -26,9 +27,7 @@ from calls.providers.embedded.demo_tools import demo_tools
 from calls.providers.embedded.script import ScriptedAgent
 from calls.providers.embedded.speech import EmbeddedSpeech
 from calls.providers.embedded.summary import ExtractiveSummarizer
-from calls.providers.openai.client import ChatServer, clients_close
-from calls.providers.openai.llm import ChatLanguageModel
-from calls.providers.openai.summary import ChatSummarizer
+from calls.providers.openai.address import ChatServer
 from calls.providers.silero.detector import SileroDetector
 from calls.store.agents import AgentNotFoundError, AgentSettings, agent_get
 from calls.store.database import in_database
@@ -81,6 +80,8 @@ async def startup() -> None:
     A server that knows no lifespan does all this at the first call.
     """
     await asyncio.to_thread(detector)
+    if (server := _chat_server()) is not None:
+        await asyncio.to_thread(_chat_model, server)
     await _background()
 
 
@@ -89,7 +90,10 @@ async def shutdown() -> None:
     await registry().drain()
     await registry().close()
     await speech().close()
-    await clients_close()
+    if _chat_server() is not None:
+        from calls.providers.openai.client import clients_close
+
+        await clients_close()
 
 
 async def _background() -> None:
@@ -125,7 +129,7 @@ def _embedded_limits(agent: AgentSettings) -> Iterator[tuple[Stage, str]]:
 def summarizers(_agent: Mapping[str, Any]) -> Summarizers:
     """Who summarises a conversation of an agent with these settings."""
     server = _chat_server()
-    model = None if server is None else ChatSummarizer(server)
+    model = None if server is None else _chat_summarizer(server)
     return Summarizers(model=model, extractive=ExtractiveSummarizer())
 
 
@@ -234,7 +238,7 @@ def _services(agent: AgentSettings) -> Services:
     server = _chat_server()
     return Services(
         stt=speech().stt,
-        llm=ScriptedAgent() if server is None else ChatLanguageModel(server),
+        llm=ScriptedAgent() if server is None else _chat_model(server),
         tts=None if agent.tts_disabled else speech().tts,
     )
 
@@ -245,6 +249,19 @@ def _chat_server() -> ChatServer | None:
     if not wanted.llm_base_url:
         return None
     return ChatServer(wanted.llm_base_url, wanted.llm_model, wanted.llm_api_key)
+
+
+def _chat_model(server: ChatServer) -> LanguageModel:
+    # The SDK takes half a second to load, so it is, where nobody asks for it, not loaded.
+    from calls.providers.openai.llm import ChatLanguageModel
+
+    return ChatLanguageModel(server)
+
+
+def _chat_summarizer(server: ChatServer) -> Summarizer:
+    from calls.providers.openai.summary import ChatSummarizer
+
+    return ChatSummarizer(server)
 
 
 def _tools(agent: AgentSettings) -> tuple[Tool, ...]:

@@ -9,7 +9,8 @@ from calls.domain.items import Item, ItemStatus, Role, Source
 from calls.ports.errors import ProviderError, ProviderFault
 from calls.ports.speech import Prompt, TextDelta, ToolCallRequested
 from calls.ports.tools import ToolSpec
-from calls.providers.openai.client import ChatServer, clients_close
+from calls.providers.openai.address import ChatServer
+from calls.providers.openai.client import clients_close
 from calls.providers.openai.llm import ChatLanguageModel
 from calls.providers.openai.summary import ChatSummarizer
 from tests.doubles.chat_server import Script, chat_double, says

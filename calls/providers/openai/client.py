@@ -1,22 +1,14 @@
 """Connections to a server that speaks OpenAI's chat completions."""
 
 import asyncio
-from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from openai import AsyncOpenAI, Timeout
 
+from calls.providers.openai.address import ChatServer
+
 NO_KEY = "none"
 """The SDK insists on a key; servers of one's own ignore it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChatServer:
-    """Where the model is. `base_url` includes `/v1`."""
-
-    base_url: str
-    model: str
-    api_key: str = field(default="", repr=False)
 
 
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[ChatServer, AsyncOpenAI]]

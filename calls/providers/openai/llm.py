@@ -7,8 +7,9 @@ from typing import Any
 from calls.domain.events import Stage
 from calls.ports.errors import ProviderError, ProviderFault
 from calls.ports.speech import Answer, Prompt, TextDelta
+from calls.providers.openai.address import ChatServer
 from calls.providers.openai.assembling import Aloud, ToolCalls
-from calls.providers.openai.client import ChatServer, client
+from calls.providers.openai.client import client
 from calls.providers.openai.faults import CAUGHT, provider_error
 from calls.providers.openai.messages import chat_messages, chat_tools
 

@@ -8,7 +8,8 @@ from calls.domain.events import Stage
 from calls.domain.items import Item, ItemStatus, Role
 from calls.ports.errors import ProviderError, ProviderFault
 from calls.ports.summary import SummaryDraft
-from calls.providers.openai.client import ChatServer, client
+from calls.providers.openai.address import ChatServer
+from calls.providers.openai.client import client
 from calls.providers.openai.faults import CAUGHT, provider_error
 from calls.providers.openai.llm import NAME
 
