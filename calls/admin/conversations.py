@@ -14,7 +14,7 @@ from typing_extensions import override
 from calls.admin.filters import InterruptionFilter, LatencyFilter, RecordingFilter
 from calls.admin.review import ReviewAdmin, call_title
 from calls.models import Conversation, ConversationStatus, Recording
-from calls.store.reviews import clock
+from calls.store.reviews import clock, seconds
 
 
 @admin.register(Conversation)
@@ -83,7 +83,7 @@ class ConversationAdmin(ReviewAdmin):
 
     @admin.display(description="Latency", ordering="latency_ms")
     def latency(self, row: Conversation) -> str:
-        return "–" if row.latency_ms is None else f"{row.latency_ms / 1000:.2f} s"
+        return "–" if row.latency_ms is None else seconds(row.latency_ms)
 
     @admin.display(description="End", ordering="end_reason")
     def end(self, row: Conversation) -> SafeString:

@@ -262,4 +262,5 @@ def clock(ms: int) -> str:
 
 
 def seconds(ms: int) -> str:
-    return f"{ms / 1000:.2f} s"
+    """A wait, as exact as it is read."""
+    return f"{ms / 1000:.2f} s" if ms >= 1000 else f"{ms} ms"

@@ -162,7 +162,8 @@ def conversations_settle(conversations: Iterable[Conversation]) -> None:
 
 
 def _count(call_ids: Collection[str]) -> None:
-    turns = Turn.objects.filter(conversation__in=call_ids).order_by("conversation")
+    """Bring the list's figures up to date. Turn 0 is the agent's greeting and counts for none."""
+    turns = Turn.objects.filter(conversation__in=call_ids, turn__gt=0).order_by("conversation")
     counted = turns.values_list("conversation_id", "interrupted", "latency_ms")
     for call_id, group in groupby(counted, key=lambda row: row[0]):
         Conversation.objects.filter(pk=call_id).update(**_counters(group))

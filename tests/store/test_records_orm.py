@@ -59,6 +59,7 @@ async def test_text_that_no_database_takes_is_cleaned():
 
 async def test_turns_are_counted_on_the_conversation():
     records = await opened()
+    await records.store_turn(Turn(0, TurnTimings(first_sent_ms=10)))
     for number, (latency_ms, interrupted) in enumerate([(900, True), (700, False), (1_100, True)]):
         timings = TurnTimings(speech_stopped_ms=1_000, first_sent_ms=1_000 + latency_ms)
         await records.store_turn(Turn(number + 1, timings, interrupted=interrupted, stt="ears"))
