@@ -79,6 +79,7 @@ async def think(mind: Mind, prompt: Prompt, steps: Steps) -> None:
     try:
         await thought.run(prompt)
     except Exception as error:  # noqa: BLE001 - a provider's failure, of whatever kind
+        await thought.give_whole()
         await steps.put(End(error))
     else:
         await steps.put(End())
@@ -105,6 +106,11 @@ class _Thought:
                     self._wait()
                     deadline.start(mind.deadline_ms)
         await self._flush()
+
+    async def give_whole(self) -> None:
+        """Nothing more comes: pass on the last sentence if it is whole."""
+        self.forget()
+        await self._put(self._cutter.settle())
 
     async def _take(self, part: Answer) -> None:
         match part:
