@@ -11,11 +11,11 @@ TONE = (b"\x00\x10\x00\xf0" * 12) * 200
 class Instant(VoiceAgent):
     first_message = ""
 
-    async def speech_to_text(self, audio: bytes, previous_message: str | None) -> str:
+    async def speech_to_text(self, audio: bytes, previous_message: str | None) -> str:  # noqa: ARG002
         return "hello"
 
-    async def generate_answer(self, conversation: Sequence[Message]) -> str:
+    async def generate_answer(self, conversation: Sequence[Message]) -> str:  # noqa: ARG002
         return "Good."
 
-    async def text_to_speech(self, text: str) -> bytes:
+    async def text_to_speech(self, text: str) -> bytes:  # noqa: ARG002
         return TONE

@@ -6,20 +6,15 @@
     python -m bench.echo_servers stock 8001
 """
 
-import os
 import sys
 from collections.abc import Mapping
 from typing import Any
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voiceapp.settings")
-
 import django
-
-django.setup()
-
 from channels.generic.websocket import AsyncWebsocketConsumer
 from daphne.endpoints import build_endpoint_description_strings
 from daphne.server import Server
+from django.conf import settings
 
 
 class Stock(AsyncWebsocketConsumer):
@@ -36,6 +31,8 @@ class Lean(AsyncWebsocketConsumer):
 
 
 def main() -> None:
+    settings.configure(INSTALLED_APPS=["channels"])
+    django.setup()
     kind, port = sys.argv[1], int(sys.argv[2])
     consumer = {"stock": Stock, "lean": Lean}[kind]
     endpoints = build_endpoint_description_strings(host="127.0.0.1", port=port)

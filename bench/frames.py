@@ -59,7 +59,7 @@ def _ours(bench: "Bench") -> tuple[int, int, Callable[[], None]]:
 
 
 def _echo(kind: str) -> Callable[["Bench"], tuple[int, int, Callable[[], None]]]:
-    def start(bench: "Bench") -> tuple[int, int, Callable[[], None]]:
+    def start(_bench: "Bench") -> tuple[int, int, Callable[[], None]]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
