@@ -5,12 +5,15 @@ import json
 import struct
 import time
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+
+from tests.servers import Installation, RealServer
 
 AUDIO = Path(__file__).resolve().parents[1] / "fixtures" / "audio"
 FRAME_MS = 20
@@ -27,12 +30,23 @@ def pcm_of(name: str) -> bytes:
         return wav.readframes(wav.getnframes())
 
 
+@contextmanager
+def kept_server(installation: Installation, var_dir: Path) -> Iterator[RealServer]:
+    """A server for several tests: what one does must not matter to the next."""
+    server = installation.start(var_dir, {})
+    try:
+        yield server
+    finally:
+        server.kill()
+    assert "Traceback" not in server.log(), server.log()
+
+
 class Caller:
     """A page's part in a call. It may lose its socket and come back with another.
 
     Args:
         url: of the server, beginning with `ws`.
-        hasty: its ear plays in no time, so that a test need not listen to everything.
+        hasty: its ear is several times as fast, so that a test need not listen to everything.
         ear: whether it reports playback at all.
     """
 
@@ -137,14 +151,17 @@ class Caller:
         assert self._socket is not None
         await self._socket.send(json.dumps(message))
 
+    async def says(self, frame: str | bytes) -> None:
+        """Send a message as it is, sound or text."""
+        assert self._socket is not None
+        await self._socket.send(frame)
+
     async def types(self, text: str) -> None:
         await self.send({"type": "text", "text": text})
 
     async def hears_out(self, timeout_s: float = 15) -> None:
-        """Wait until it is the caller's turn again."""
-        since = len(self.messages)
-        if self._phase(0) != "listening":
-            await self.until(lambda: self._phase(since) == "listening", timeout_s)
+        """Wait until it is the caller's turn, and what was said so far is stored."""
+        await self.until(self._quiet, timeout_s)
 
     async def asks(self, text: str, timeout_s: float = 15) -> dict[str, Any]:
         """Type it and wait until the answer was heard; the agent's item."""
@@ -213,21 +230,20 @@ class Caller:
         return message
 
     async def until(self, condition: Callable[[], bool], timeout_s: float = 15) -> None:
-        """Wait for something to come true about what was received."""
-        try:
+        """Wait for something to come true about what was received, and no longer than it can."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while not condition():
+                while not condition() and self.close_code is None:
                     self._moved.clear()
                     await self._moved.wait()
-        except TimeoutError:
-            kinds = [message["type"] for message in self.messages][-15:]
-            raise AssertionError(
-                f"waited in vain; closed: {self.close_code}, last: {kinds}"
-            ) from None
+        kinds = [message["type"] for message in self.messages][-15:]
+        assert condition(), f"waited in vain; closed: {self.close_code}, last: {kinds}"
 
-    def _phase(self, since: int) -> str:
-        phases = [m["phase"] for m in self.messages[since:] if m["type"] == "phase"]
-        return phases[-1] if phases else ""
+    def _quiet(self) -> bool:
+        phases = self.of("phase")
+        items = self.items().values()
+        stored = items and not any(item["status"] == "in_progress" for item in items)
+        return bool(stored and phases[-1]["phase"] == "listening")
 
     def _answer(self, since: int) -> dict[str, Any] | None:
         """What the agent said to what was asked after `since`, once it was heard."""
@@ -259,8 +275,6 @@ class Caller:
             self.frames.append((response_id, start_ms, frame[8:]))
             end_ms = start_ms + (len(frame) - 8) * 1000 // (AGENT_HZ * SAMPLE_BYTES)
             self._received_ms[response_id] = end_ms
-            if self.hasty and self.ear:
-                await self._report(response_id, end_ms)
             return
         message = json.loads(frame)
         self.messages.append(message)
@@ -277,14 +291,15 @@ class Caller:
     async def _play(self) -> None:
         """Play in real time, and report."""
         then_s = time.monotonic()
-        while not self.hasty:
+        while True:
             await asyncio.sleep(REPORT_S)
             now_s = time.monotonic()
             passed_ms, then_s = (now_s - then_s) * 1000, now_s
             for response_id, received_ms in list(self._received_ms.items()):
                 before_ms = self.played_ms.get(response_id, 0.0)
                 if before_ms < received_ms:
-                    await self._report(response_id, min(received_ms, before_ms + passed_ms))
+                    reached_ms = received_ms if self.hasty else before_ms + passed_ms
+                    await self._report(response_id, min(received_ms, reached_ms))
 
     async def _report(self, response_id: int, played_ms: float) -> None:
         self.played_ms[response_id] = played_ms

@@ -1,0 +1,262 @@
+"""Clients that mean no good, or know no better: none of them disturbs another one's call."""
+
+import asyncio
+import json
+import random
+import struct
+import time
+from contextlib import suppress
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tests.server.callers import Caller, kept_server
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(90)]
+
+
+@pytest.fixture(scope="module")
+def server(installation, tmp_path_factory):
+    with kept_server(installation, tmp_path_factory.mktemp("calls") / "var") as started:
+        yield started
+
+
+class Undisturbed:
+    """Another caller's call goes on while the block runs, and afterwards."""
+
+    def __init__(self, server):
+        self._caller = Caller(server.ws_url)
+
+    async def __aenter__(self):
+        await self._caller.start()
+        await self._caller.hears_out()
+
+    async def __aexit__(self, *exc):
+        if exc[0] is None:
+            answer = await self._caller.asks("What are your opening hours?", timeout_s=5)
+            assert "nine to five" in answer["text"]
+            await self._caller.hangs_up()
+        await self._caller.__aexit__(*exc)
+
+
+# Frames
+
+
+def masked(first_byte, payload, *, length=None):
+    """A client's frame by hand."""
+    size = len(payload) if length is None else length
+    if size < 126:
+        head = struct.pack("!BB", first_byte, 0x80 | size)
+    elif size < 65_536:
+        head = struct.pack("!BBH", first_byte, 0xFE, size)
+    else:
+        head = struct.pack("!BBQ", first_byte, 0xFF, size)
+    mask = b"\x12\x34\x56\x78"
+    return head + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+
+
+BROKEN = {
+    "text that is no UTF-8": masked(0x81, b"\xff\xfe\xfd"),
+    "half a surrogate in UTF-8": masked(0x81, b"\xed\xa0\x80"),
+    "UTF-8 that is cut off": masked(0x81, b"\xe2\x82"),
+    "no mask": b"\x81\x05hello",
+    "the first reserved bit": masked(0xC1, b"{}"),
+    "all reserved bits": masked(0xF1, b"{}"),
+    "a reserved opcode": masked(0x83, b"{}"),
+    "a reserved control opcode": masked(0x8B, b""),
+    "a ping in pieces": masked(0x09, b"x"),
+    "a ping that is too long": masked(0x89, b"x" * 126),
+    "the rest of nothing": masked(0x80, b"x"),
+    "a new message within another": masked(0x01, b"a") + masked(0x81, b"b"),
+    "a length beyond all bounds": masked(0x82, b"", length=2**62),
+    "a message that is too long": masked(0x82, bytes(65_537)),
+    "too long in pieces": masked(0x02, bytes(40_000)) + masked(0x80, bytes(40_000)),
+    "a close with half a code": masked(0x88, b"\x03"),
+    "a close with a forbidden code": masked(0x88, struct.pack("!H", 1005)),
+    "a close whose reason is no UTF-8": masked(0x88, struct.pack("!H", 1000) + b"\xff"),
+    "HTTP": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "noise": random.Random(7).randbytes(4_000),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_frames_that_break_the_rules_cost_the_socket_and_nothing_else(server, name):
+    async with Undisturbed(server), Caller(server.ws_url) as rogue:
+        ready = await rogue.start()
+        await rogue.raw(BROKEN[name])
+        assert await rogue.closed(5) in (1000, 1002, 1006, 1007, 1009)
+        back = await rogue.come_back()
+        assert (back["call_id"], back["resumed"]) == (ready["call_id"], True)
+        await rogue.hangs_up()
+
+
+async def test_half_a_frame_holds_nobody_up(server):
+    async with Undisturbed(server), Caller(server.ws_url) as rogue:
+        await rogue.start()
+        await rogue.raw(masked(0x82, bytes(100), length=60_000))
+        await asyncio.sleep(0.3)
+        await rogue.drop()
+
+
+# Messages
+
+NONSENSE = [
+    "",
+    " ",
+    "{",
+    "[]",
+    "null",
+    "NaN",
+    '"text"',
+    "[" * 15_000,
+    '{"type": null}',
+    '{"type": "text"}',
+    '{"type": "text", "text": "\\u0000"}',
+    '{"type": "text", "text": "\\ud800"}',
+    '{"type": "played", "response_id": 1, "played_ms": NaN, "buffered_ms": 0}',
+    '{"type": "played", "response_id": 4294967296, "played_ms": 0, "buffered_ms": 0}',
+    '{"type": "ping", "t": ' + "9" * 6_000 + "}",
+    '{"type": "__proto__"}',
+    b"",
+    b"\x00",
+    b"\x00\x00\x00\x00\x01",
+]
+
+
+async def test_nonsense_is_answered_and_the_call_goes_on(server):
+    async with Undisturbed(server), Caller(server.ws_url) as rogue:
+        await rogue.start()
+        await rogue.hears_out()
+        before = len(rogue.codes())
+        for message in NONSENSE:
+            await rogue.says(message)
+        await rogue.until(lambda: len(rogue.codes()) == before + len(NONSENSE))
+        assert set(rogue.codes()[before:]) == {"bad_message"}
+        assert not any(error["fatal"] for error in rogue.of("error"))
+        await rogue.hangs_up()
+
+
+async def test_reports_of_what_was_never_said_change_nothing(server):
+    async with Caller(server.ws_url) as rogue:
+        await rogue.start()
+        for number in (0, 7, 2**32 - 1):
+            where = {"response_id": number, "played_ms": 2**32 - 1}
+            await rogue.send({"type": "played", "buffered_ms": 2**32 - 1} | where)
+            await rogue.send({"type": "cut"} | where)
+        await rogue.says(struct.pack("<I", 2**31 - 1) + bytes(640))
+        await rogue.says(struct.pack("<I", 3) + bytes(640))
+        await rogue.hears_out()
+        assert "nine to five" in (await rogue.asks("What are your opening hours?"))["text"]
+        await rogue.hangs_up()
+
+
+@pytest.mark.parametrize("first", ["", "hello", '{"type": "text", "text": "hi"}', b"\x00" * 644])
+async def test_who_does_not_begin_with_a_start_is_shown_out(server, first):
+    async with connect(f"{server.ws_url}/ws/call/demo/", compression=None) as socket:
+        await socket.send(first)
+        error = json.loads(await socket.recv())
+        assert (error["code"], error["fatal"]) == ("bad_message", True)
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()
+        assert socket.close_code == 4400
+
+
+# Too much
+
+
+@pytest.mark.parametrize("size", [644, 8_192, 4], ids=["frames", "long frames", "empty frames"])
+async def test_a_flood_of_sound_is_stopped_within_a_second(server, size):
+    async with Undisturbed(server), Caller(server.ws_url, ear=False) as rogue:
+        ready = await rogue.start()
+        before_bytes = server.rss_bytes()
+        began_s = time.monotonic()
+        frame = bytes(size)
+        with suppress(ConnectionClosed):
+            while rogue.close_code is None and time.monotonic() - began_s < 5:
+                for _ in range(50):
+                    await rogue.says(frame)
+                await asyncio.sleep(0)
+        assert await rogue.closed(5) == 4429
+        assert time.monotonic() - began_s < 1
+        assert rogue.codes()[-1] == "too_fast"
+        assert server.rss_bytes() - before_bytes < 20_000_000
+        assert (await rogue.come_back())["call_id"] == ready["call_id"]
+        await rogue.hangs_up()
+
+
+async def test_a_flood_of_text_is_stopped_within_a_second(server):
+    async with Undisturbed(server), Caller(server.ws_url, ear=False) as rogue:
+        await rogue.start()
+        began_s = time.monotonic()
+        with suppress(ConnectionClosed):
+            for _ in range(2_000):
+                await rogue.says(json.dumps({"type": "text", "text": "x" * 2_000}))
+        assert await rogue.closed(5) == 4429
+        assert time.monotonic() - began_s < 1
+
+
+async def test_a_flood_before_the_first_word_is_stopped_as_well(server):
+    async with Undisturbed(server):
+        before_bytes = server.rss_bytes()
+        async with connect(f"{server.ws_url}/ws/call/demo/", compression=None) as socket:
+            began_s = time.monotonic()
+            with suppress(ConnectionClosed):
+                while time.monotonic() - began_s < 5:
+                    await socket.send(bytes(8_192))
+            assert socket.close_code == 4400
+            assert time.monotonic() - began_s < 1.5
+        assert server.rss_bytes() - before_bytes < 20_000_000
+
+
+SLOW_S = 6
+
+
+@pytest.mark.parametrize("capabilities", [["playback"], []], ids=["that reports", "that cannot"])
+async def test_a_client_that_never_reads_costs_no_memory(server, capabilities):
+    """It keeps asking for more; what it does not take must not pile up."""
+    async with Undisturbed(server):
+        socket = await connect(
+            f"{server.ws_url}/ws/call/demo/", compression=None, max_queue=1, ping_interval=None
+        )
+        start = {"type": "start", "v": 1, "microphone": None, "turns": "auto"}
+        await socket.send(json.dumps(start | {"capabilities": capabilities, "resume": None}))
+        await asyncio.sleep(1)
+        before_bytes = server.rss_bytes()
+        began_s = time.monotonic()
+        with suppress(ConnectionClosed):
+            while time.monotonic() - began_s < SLOW_S:
+                await socket.send(json.dumps({"type": "text", "text": "How far is it by bus?"}))
+                await asyncio.sleep(0.1)
+        assert server.rss_bytes() - before_bytes < 5_000_000
+        socket.transport.abort()
+
+
+# Origins
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        pytest.param("{own}", True, id="our own page"),
+        pytest.param(None, True, id="a program on this machine"),
+        pytest.param("http://evil.example", False, id="another site"),
+        pytest.param("null", False, id="a sandboxed frame"),
+        pytest.param("http://127.0.0.1.evil.example", False, id="a site that begins so"),
+        pytest.param("https://127.0.0.1", False, id="another scheme and port"),
+    ],
+)
+async def test_only_our_own_pages_open_sockets(server, origin, allowed):
+    headers = {} if origin is None else {"Origin": origin.format(own=server.url)}
+    address = f"{server.ws_url}/ws/call/demo/"
+    if allowed:
+        async with connect(address, compression=None, additional_headers=headers):
+            return
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(address, compression=None, additional_headers=headers)
+    assert refused.value.response.status_code == 403
+
+
+async def test_an_address_that_is_none(server):
+    with pytest.raises(InvalidStatus):
+        await connect(f"{server.ws_url}/ws/other/", compression=None)
