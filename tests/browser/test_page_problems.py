@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.doubles.chromium import ALLOWED, DEVICES
 from tests.doubles.call_server import AGENT_RATE_HZ, Line, serve_calls
+from tests.doubles.chromium import ALLOWED, DEVICES
 from tests.doubles.murmur import murmur
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio]

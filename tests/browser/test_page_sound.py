@@ -1,6 +1,7 @@
 """The page's ears and voice, against a server that plays a script."""
 
 import asyncio
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,27 +94,26 @@ async def test_an_answer_is_played_sample_by_sample_without_a_gap(open_page):
 
 async def test_clear_is_silence_at_once_and_counted_to_the_sample(open_page):
     sound = murmur(5000, AGENT_RATE_HZ)
-    answered: dict[str, float] = {}
+    answered: dict[str, Any] = {}
+    done = asyncio.Event()
 
     async def script(line: Line) -> None:
         await line.ready()
-        sending = asyncio.create_task(line.sound(1, sound))
-        await line.played(1, 1200)
-        asked = asyncio.get_running_loop().time()
-        await line.send(type="clear", response_id=1)
-        answered["cut"] = await line.said("cut")
-        answered["after_ms"] = 1000 * (asyncio.get_running_loop().time() - asked)
-        await sending
+        async with asyncio.TaskGroup() as group:
+            group.create_task(line.sound(1, sound))
+            await line.played(1, 1200)
+            asked = asyncio.get_running_loop().time()
+            await line.send(type="clear", response_id=1)
+            answered["cut"] = await line.said("cut")
+            answered["after_ms"] = 1000 * (asyncio.get_running_loop().time() - asked)
         # Late sound of the response, that was on its way when it was cleared.
         await line.sound(1, sound[:9600], start_ms=1500)
         await asyncio.sleep(0.5)
-        answered["done"] = True
+        done.set()
 
     async with serve_calls(script) as server, open_page(server.url) as page:
         await call(page)
-        async with asyncio.timeout(20):
-            while "done" not in answered:
-                await asyncio.sleep(0.05)
+        await asyncio.wait_for(done.wait(), 20)
         heard = await output(page)
         clear = (await stats(page))["last_clear"]
 
@@ -161,14 +161,16 @@ async def test_a_stall_pauses_the_voice_and_loses_nothing(open_page):
 
 async def test_coming_back_nothing_is_said_twice_and_nothing_is_lost(open_page):
     sound = murmur(4000, AGENT_RATE_HZ)
-    state: dict[str, int] = {}
+    state: dict[str, Any] = {}
+    done = asyncio.Event()
 
     async def script(line: Line) -> None:
         if line.number == 0:
             await line.ready()
-            sending = asyncio.create_task(line.sound(1, sound))
-            await line.played(1, 1500)
-            sending.cancel()
+            async with asyncio.TaskGroup() as group:
+                sending = group.create_task(line.sound(1, sound))
+                await line.played(1, 1500)
+                sending.cancel()
             await line.drop()
             return
         # The last sound that the old socket brought may not have been taken in.
@@ -181,14 +183,12 @@ async def test_coming_back_nothing_is_said_twice_and_nothing_is_lost(open_page):
         await line.sound(1, sound[played_ms * 48 :], start_ms=played_ms)
         await line.played(1, 4000)
         await asyncio.sleep(0.3)
-        state["done"] = 1
+        done.set()
 
     async with serve_calls(script) as server, open_page(server.url) as page:
         state["lines"] = server.lines
         await call(page)
-        async with asyncio.timeout(25):
-            while "done" not in state:
-                await asyncio.sleep(0.05)
+        await asyncio.wait_for(done.wait(), 25)
         heard = await output(page)
         await expect(page.locator("voice-call")).to_have_js_property("stage", "live")
         first, second = server.lines
@@ -212,24 +212,27 @@ async def test_coming_back_nothing_is_said_twice_and_nothing_is_lost(open_page):
 async def test_the_volume_is_that_of_the_output(open_page):
     async def script(line: Line) -> None:
         await line.ready()
-        await line.sound(1, murmur(8000, AGENT_RATE_HZ))
+        await line.sound(1, murmur(30_000, AGENT_RATE_HZ))
+
+    async def level_now(page: Page, line: Line) -> float:
+        await line.played(1, line.playback(1).played_ms + 900)
+        heard = await output(page)
+        end_ms = len(heard.samples) * 1000 // heard.rate_hz
+        return heard.level(end_ms - 400, end_ms)
 
     async with serve_calls(script) as server, open_page(server.url) as page:
         await call(page)
         await page.get_by_role("button", name="Sound").click()
         volume = page.get_by_role("slider", name="Volume")
-        await server.lines[0].played(1, 600)
+        [line] = await server.lines_of(1)
+        await line.played(1, 600)
         await volume.fill("0")
-        await server.lines[0].played(1, 1600)
-        quiet = await output(page)
+        quiet = await level_now(page, line)
         await volume.fill("100")
-        await server.lines[0].played(1, 2600)
-        loud = await output(page)
+        loud = await level_now(page, line)
 
-    end_ms = len(quiet.samples) * 1000 // quiet.rate_hz
-    assert quiet.level(end_ms - 400, end_ms) < 0.001
-    end_ms = len(loud.samples) * 1000 // loud.rate_hz
-    assert loud.level(end_ms - 400, end_ms) > 0.05
+    assert quiet < 0.001
+    assert loud > 0.05
 
 
 async def test_another_microphone_in_mid_call(open_page):

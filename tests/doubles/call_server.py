@@ -47,7 +47,7 @@ class Heard:
 
 
 @dataclass(slots=True)
-class Response_:
+class Playback:
     """What is known of one response's sound."""
 
     sent_ms: int = 0
@@ -66,7 +66,7 @@ class Line:
     heard: list[Heard] = field(default_factory=list)
     microphone: dict[int, bytes] = field(default_factory=dict)
     """PCM by the position of its first sample."""
-    responses: dict[int, Response_] = field(default_factory=dict)
+    playbacks: dict[int, Playback] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     gone: bool = False
 
@@ -107,19 +107,19 @@ class Line:
         self, response_id: int, pcm: bytes, start_ms: int = 0, *, end: bool = True
     ) -> None:
         """Send sound under the credit window; stops by itself once the page has cut it."""
-        response = self.response(response_id)
-        response.played_ms = max(response.played_ms, start_ms)
+        playback = self.playback(response_id)
+        playback.played_ms = max(playback.played_ms, start_ms)
         chunk_bytes = 2 * AGENT_RATE_HZ * CHUNK_MS // 1000
         for offset in range(0, len(pcm), chunk_bytes):
-            response.sent_ms = start_ms + offset * 1000 // (2 * AGENT_RATE_HZ)
+            playback.sent_ms = start_ms + offset * 1000 // (2 * AGENT_RATE_HZ)
             await self.until(
                 lambda: (
-                    response.cut_ms is not None or response.sent_ms - response.played_ms < CREDIT_MS
+                    playback.cut_ms is not None or playback.sent_ms - playback.played_ms < CREDIT_MS
                 )
             )
-            if response.cut_ms is not None:
+            if playback.cut_ms is not None:
                 return
-            header = struct.pack("<II", response_id, response.sent_ms)
+            header = struct.pack("<II", response_id, playback.sent_ms)
             await self.connection.send(header + pcm[offset : offset + chunk_bytes])
         if end:
             length_ms = start_ms + len(pcm) * 1000 // (2 * AGENT_RATE_HZ)
@@ -153,8 +153,8 @@ class Line:
 
     # What the page says
 
-    def response(self, response_id: int) -> Response_:
-        return self.responses.setdefault(response_id, Response_())
+    def playback(self, response_id: int) -> Playback:
+        return self.playbacks.setdefault(response_id, Playback())
 
     def of_type(self, kind: str) -> list[Heard]:
         return [heard for heard in self.heard if heard.message["type"] == kind]
@@ -179,7 +179,7 @@ class Line:
         return self.of_type(kind)[count - 1].message
 
     async def played(self, response_id: int, ms: int) -> None:
-        await self.until(lambda: self.response(response_id).played_ms >= ms)
+        await self.until(lambda: self.playback(response_id).played_ms >= ms)
 
     async def listen(self) -> None:
         """Write down what comes, until the socket is gone."""
@@ -203,10 +203,10 @@ class Line:
         if message["type"] == "ping":
             await self.send(type="pong", t=message["t"])
         elif message["type"] in ("played", "cut"):
-            response = self.response(message["response_id"])
-            response.played_ms = max(response.played_ms, message["played_ms"])
+            playback = self.playback(message["response_id"])
+            playback.played_ms = max(playback.played_ms, message["played_ms"])
             if message["type"] == "cut":
-                response.cut_ms = message["played_ms"]
+                playback.cut_ms = message["played_ms"]
 
 
 class CallServer:

@@ -1,36 +1,35 @@
 // Put into a page before its own scripts: records whatever any AudioContext gives its destination.
 (() => {
-  const connect = AudioNode.prototype.connect;
-  const probe = (window.outputProbe = {
-    chunks: [],
-    rateHz: 0,
-    clearFrames: [],
-    context: undefined,
-  });
-
-  async function record(context) {
-    probe.context = context;
-    probe.rateHz = context.sampleRate;
-    await context.audioWorklet.addModule(window.outputProbeAddress());
-    const node = new AudioWorkletNode(context, "output-probe", { numberOfOutputs: 0 });
-    node.port.onmessage = ({ data }) => probe.chunks.push({ ...data, samples: Array.from(data.samples) });
-    return node;
-  }
-
+  const probe = (window.outputProbe = { chunks: [], rateHz: 0, clearFrames: [], context: undefined });
   const recorders = new WeakMap();
+
+  // Loaded before any worklet of the page, so that no sound of it is missed.
+  window.AudioContext = class extends AudioContext {
+    constructor(...options) {
+      super(...options);
+      void this.audioWorklet?.addModule(window.outputProbeAddress()).then(() => {
+        const recorder = new AudioWorkletNode(this, "output-probe", { numberOfOutputs: 0 });
+        recorder.port.onmessage = ({ data: { frame, samples } }) =>
+          probe.chunks.push({ frame, samples: Array.from(samples) });
+        recorders.set(this, recorder);
+      }, () => {});
+    }
+  };
+
+  const connect = AudioNode.prototype.connect;
   AudioNode.prototype.connect = function (to, ...rest) {
     if (to instanceof AudioDestinationNode && this instanceof AudioWorkletNode) {
-      if (!recorders.has(this.context)) recorders.set(this.context, record(this.context));
-      void recorders.get(this.context).then((node) => connect.call(this, node));
+      probe.context = this.context;
+      probe.rateHz = this.context.sampleRate;
+      connect.call(this, recorders.get(this.context));
     }
     return connect.call(this, to, ...rest);
   };
 
   // Where the sound stood when a `clear` arrived.
-  const Socket = window.WebSocket;
-  window.WebSocket = class extends Socket {
-    constructor(...args) {
-      super(...args);
+  window.WebSocket = class extends WebSocket {
+    constructor(...address) {
+      super(...address);
       this.addEventListener("message", ({ data }) => {
         if (typeof data === "string" && data.includes('"clear"')) {
           probe.clearFrames.push(Math.round(probe.context.currentTime * probe.rateHz));

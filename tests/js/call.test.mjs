@@ -217,6 +217,21 @@ test("coming back: the socket's first message names the call, the secret and the
   });
 });
 
+test("coming back: the playhead has to stand still first", async () => {
+  const page = live();
+  page.call.playhead(2, 1240);
+  let quiet;
+  page.loudspeaker.forget = () => new Promise((resolve) => (quiet = resolve));
+  page.network.last.drop(1006);
+  page.clock.advance(100);
+  page.network.last.accept();
+  assert.deepEqual(page.network.last.heard("start"), []);
+  page.call.playhead(2, 1300);
+  quiet();
+  await Promise.resolve().then(() => {}).then(() => {});
+  assert.equal(page.network.last.heard("start")[0].resume.played.played_ms, 1300);
+});
+
 test("coming back: the newest secret counts", () => {
   const page = live();
   comeBack(page);

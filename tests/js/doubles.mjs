@@ -98,7 +98,7 @@ export class FakeLoudspeaker {
   play = ({ response_id, start_ms }) => this.asked.push(["play", response_id, start_ms]);
   finish = (id) => this.asked.push(["finish", id]);
   clear = (id) => this.asked.push(["clear", id]);
-  forget = () => this.asked.push(["forget"]);
+  forget = () => void this.asked.push(["forget"]);
 }
 
 export const READY = {

@@ -17,7 +17,8 @@ const RESEND_MS = 1500;
  * @property {(sound: import("./protocol.js").Audio) => void} play
  * @property {(responseId: number) => void} finish all of that response's sound was given
  * @property {(responseId: number) => void} clear be silent at once, and say `cut` on the call
- * @property {() => void} forget be silent at once, and drop everything
+ * @property {() => Promise<void> | void} forget be silent at once, and drop everything; done when
+ *   the last playhead was told
  */
 
 /**
@@ -36,6 +37,7 @@ export class Call extends EventTarget {
   #socket;
   #uplink;
   /** @type {import("./protocol.js").CallError | null} */ #fatal = null;
+  /** @type {Promise<void> | void} until the playhead stands still */ #silenced = undefined;
   /** @type {import("./protocol.js").Playhead | null} */ #playhead = null;
   #stopTimer = () => {};
 
@@ -60,7 +62,8 @@ export class Call extends EventTarget {
     this.#options = options;
     this.#clock = clock;
     this.#loudspeaker = loudspeaker;
-    const first = () => encode(this.#first());
+    // Where the voice stopped must be known before it can be asked to go on from there.
+    const first = () => this.#silenced?.then(() => encode(this.#first())) ?? encode(this.#first());
     this.#socket = new CallSocket(url, { first, clock, make, random });
     this.#uplink = new Uplink(this.#socket, options.microphoneRateHz ?? 0);
     this.#socket.addEventListener("message", (event) => this.#receive(detailOf(event)));
@@ -288,7 +291,7 @@ export class Call extends EventTarget {
   #lost() {
     if (this.#state.stage === "ended") return this.#socket.close();
     this.#stopTimer();
-    this.#loudspeaker.forget();
+    this.#silenced = this.#loudspeaker.forget();
     this.#set({ stage: "reconnecting", tools: [] });
   }
 

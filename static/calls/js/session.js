@@ -256,8 +256,8 @@ export class CallSession extends EventTarget {
   /** @param {boolean} resumed */
   #answered(resumed) {
     if (resumed) return;
-    this.#microphone.begin();
     this.#setGate();
+    this.#microphone.begin();
     this.dispatchEvent(new Event("start"));
   }
 

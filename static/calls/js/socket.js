@@ -51,7 +51,8 @@ export class CallSocket extends EventTarget {
   /**
    * @param {string} url
    * @param {object} options
-   * @param {() => string} options.first makes the first message of every connection
+   * @param {() => string | Promise<string>} options.first makes the first message of every
+   *   connection
    * @param {(url: string) => WebSocket} [options.make] the browser's own, if none is given
    * @param {import("./clock.js").Clock} [options.clock]
    * @param {() => number} [options.random] 0 to 1
@@ -120,11 +121,21 @@ export class CallSocket extends EventTarget {
     socket.onopen = () => {
       this.#stopTimer();
       this.#heardAt = this.#pingedAt = this.#clock.now();
-      socket.send(this.#first());
       this.#watch();
+      this.#greet(socket);
     };
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code }) => this.#lose(code);
+  }
+
+  /** @param {WebSocket} socket */
+  #greet(socket) {
+    const first = this.#first();
+    if (typeof first === "string") {
+      socket.send(first);
+    } else {
+      void first.then((text) => this.#socket === socket && socket.send(text));
+    }
   }
 
   /** Take no notice of the socket any more. */

@@ -4,6 +4,7 @@ import { AGENT_RATE_HZ } from "./protocol.js";
 const WORKLET = new URL("../worklets/playback.worklet.js", import.meta.url);
 /** An audio thread that sleeps does not answer; then the last known playhead has to do. */
 const ANSWER_MS = 150;
+const FORGET_MS = 500;
 
 /**
  * The agent's voice. Fires
@@ -112,9 +113,18 @@ export class Speaker extends EventTarget {
     setTimeout(() => this.#cut(id, this.#playheads.get(id) ?? 0, null), ANSWER_MS);
   }
 
-  /** Be silent at once, drop everything; what comes later goes on where it stood. */
-  forget() {
-    this.#node?.port.postMessage({ type: "forget" });
+  /**
+   * Be silent at once, drop everything; what comes later goes on where it stood.
+   *
+   * @returns {Promise<void>} the last playhead was told
+   */
+  async forget() {
+    if (!this.#node) return;
+    this.#node.port.postMessage({ type: "forget" });
+    await new Promise((resolve) => {
+      this.addEventListener("quiet", resolve, { once: true });
+      setTimeout(resolve, FORGET_MS);
+    });
   }
 
   /** 0 to 1 */
@@ -156,6 +166,7 @@ export class Speaker extends EventTarget {
       this.#cut(responseId, playedMs, this.#leftAt(message.silentAt));
     } else if (type === "forgotten") {
       if (responseId !== null) this.#fire("forgotten", { responseId, playedMs });
+      this.dispatchEvent(new Event("quiet"));
     } else if (type === "report") {
       const { bufferedMs, cause } = message;
       this.#fire("report", { responseId, playedMs, bufferedMs, cause });

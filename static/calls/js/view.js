@@ -220,8 +220,9 @@ export class View {
       this.#announce(`${afterTitle.textContent}. ${afterText.textContent}`);
       afterTitle.focus({ preventScroll: true });
     } else if (stage === "live") {
-      this.#announce(before === "reconnecting" ? "Connected again" : "Connected");
-      if (before === "connecting") this.#begin();
+      const again = before === "reconnecting";
+      this.#announce(again ? "Connected again" : "Connected");
+      if (!again) this.#begin();
     } else if (!problem.hidden) {
       this.#parts.retryButton.focus();
     } else {
