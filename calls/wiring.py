@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache, partial
@@ -31,8 +32,9 @@ from calls.providers.openai.address import ChatServer
 from calls.providers.silero.detector import SileroDetector
 from calls.store.agents import AgentNotFoundError, AgentSettings, agent_get
 from calls.store.database import in_database
+from calls.store.gateway import gateway_close
 from calls.store.reaper import reap_loop
-from calls.store.recordings import recording_open
+from calls.store.recordings import recording_open, recordings_close
 from calls.store.records import (
     Opening,
     RecordsUnavailableError,
@@ -43,6 +45,11 @@ from calls.store.summaries import Summarizers, summaries_loop
 from calls.wire.base import Hello, Ready, WireError
 
 HEARTBEAT_S = 5
+
+LONGEST_THREAD_TURN_S = 0.0005
+"""How long a thread that writes records may keep the event loop waiting; Python's own 5 ms would
+stand between a caller's last word and the answer."""
+
 _CLOCK = MonotonicClock()
 
 # What all calls of the process share
@@ -79,6 +86,7 @@ async def startup() -> None:
 
     A server that knows no lifespan does all this at the first call.
     """
+    sys.setswitchinterval(LONGEST_THREAD_TURN_S)
     await asyncio.to_thread(detector)
     if (server := _chat_server()) is not None:
         await asyncio.to_thread(_chat_model, server)
@@ -90,10 +98,16 @@ async def shutdown() -> None:
     await registry().drain()
     await registry().close()
     await speech().close()
+    await asyncio.to_thread(_close_store)
     if _chat_server() is not None:
         from calls.providers.openai.client import clients_close
 
         await clients_close()
+
+
+def _close_store() -> None:
+    recordings_close()
+    gateway_close()
 
 
 async def _background() -> None:
