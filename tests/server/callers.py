@@ -286,7 +286,7 @@ class Caller:
         self._received_ms.pop(response_id, None)
         played_ms = int(self.played_ms.get(response_id, 0))
         if self.ear:
-            await self.send({"type": "cut", "response_id": response_id, "played_ms": played_ms})
+            await self._tell({"type": "cut", "response_id": response_id, "played_ms": played_ms})
 
     async def _play(self) -> None:
         """Play in real time, and report."""
@@ -304,7 +304,7 @@ class Caller:
     async def _report(self, response_id: int, played_ms: float) -> None:
         self.played_ms[response_id] = played_ms
         buffered_ms = self._received_ms.get(response_id, 0) - played_ms
-        await self.send(
+        await self._tell(
             {
                 "type": "played",
                 "response_id": response_id,
@@ -312,3 +312,8 @@ class Caller:
                 "buffered_ms": max(0, int(buffered_ms)),
             }
         )
+
+    async def _tell(self, message: dict[str, Any]) -> None:
+        """Report, though the server may have closed behind what is still to be read."""
+        with suppress(ConnectionClosed):
+            await self.send(message)
