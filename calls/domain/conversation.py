@@ -16,11 +16,10 @@ CHAR_MS = 65
 """How long a letter takes to say, roughly: for a piece whose sound is still being made."""
 
 
-def add_item(draft: Draft, role: Role, text: str, **fields: Any) -> Item:
+def add_item(draft: Draft, role: Role, text: str, *, turn: int, **fields: Any) -> Item:
     """Append an item, and have it stored."""
-    fields.setdefault("turn", draft.state.turn)
     fields.setdefault("started_ms", draft.at_ms)
-    item = Item(item_id=len(draft.state.items) + 1, role=role, text=text, **fields)
+    item = Item(item_id=len(draft.state.items) + 1, role=role, text=text, turn=turn, **fields)
     draft.set(items=(*draft.state.items, item), unstored=draft.state.unstored | {item.item_id})
     draft.do(StoreItem(item))
     return item
@@ -38,25 +37,31 @@ def change_item(draft: Draft, item_id: int, **changes: Any) -> Item:
 
 
 def context(state: CallState) -> tuple[Item, ...]:
-    """What the model is shown: nothing taken back, nothing that was never heard.
+    """The conversation as the model knows it: nothing taken back, nothing that was never heard."""
+    own = state.items[state.context_from :]
+    return (*state.preamble, *(item for item in own if _shown(item)))
 
-    What an answer said before it went to its tools stands before them, as an item without an id.
+
+def context_of(state: CallState, now: Response) -> tuple[Item, ...]:
+    """What the model is shown to go on with this answer.
+
+    What the answer said before it went to its tools stands before them, as an item without an id.
     """
-    own = [item for item in state.items[state.context_from :] if _shown(item)]
-    now = state.response
-    if now is not None and now.text:
-        begun = Item(
-            item_id=0,
-            role=Role.AGENT,
-            text=now.text,
-            turn=now.turn,
-            status=ItemStatus.IN_PROGRESS,
-            source=now.source,
-            response_id=now.response_id,
-        )
-        places = (i for i, item in enumerate(own) if item.response_id == now.response_id)
-        own.insert(next(places, len(own)), begun)
-    return (*state.preamble, *own)
+    items = context(state)
+    if not now.text:
+        return items
+    begun = Item(
+        item_id=0,
+        role=Role.AGENT,
+        text=now.text,
+        turn=now.turn,
+        status=ItemStatus.IN_PROGRESS,
+        source=now.source,
+        response_id=now.response_id,
+    )
+    of_it = (i for i, item in enumerate(items) if item.response_id == now.response_id)
+    place = next(of_it, len(items))
+    return (*items[:place], begun, *items[place:])
 
 
 def last_user_item(state: CallState) -> Item | None:

@@ -118,8 +118,7 @@ def _on_answer_given(draft: Draft, event: ev.AnswerGiven) -> None:
     state = draft.state
     if state.link not in floor.LIVE or state.end_reason is not None:
         return
-    if state.caller is Caller.SILENT and not state.awaiting:
-        playback.interrupt(draft)
+    playback.interrupt(draft)
     given = Announcement(event.text, responses.metadata_of(event.metadata))
     draft.set(announcements=(*state.announcements, given))
 

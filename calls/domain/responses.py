@@ -8,7 +8,7 @@ from typing import Any
 from calls.domain import effects as do
 from calls.domain import events as ev
 from calls.domain import playback, timers
-from calls.domain.conversation import add_item, change_item, context, last_user_item
+from calls.domain.conversation import add_item, change_item, context_of, last_user_item
 from calls.domain.draft import Draft
 from calls.domain.errors import EndReason
 from calls.domain.items import ItemStatus, Role, Source
@@ -76,7 +76,7 @@ def _open(draft: Draft, **fields: Any) -> Response:
 
 def _ask(draft: Draft, response: Response) -> None:
     allowed = response.rounds < draft.state.policy.max_tool_rounds
-    items = context(draft.state)
+    items = context_of(draft.state, response)
     draft.do(do.CreateResponse(response.response_id, items, tools_allowed=allowed))
     await_response(draft)
 

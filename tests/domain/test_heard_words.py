@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calls.domain.audio import AGENT, AudioFormat
-from calls.domain.conversation import marks_of, split_heard
+from calls.domain.conversation import context, marks_of, split_heard
 from calls.domain.items import Mark
 from calls.domain.state import Response, Segment
 from calls.domain.timings import TurnTimings
@@ -59,6 +59,11 @@ def test_marks_lie_within_the_whole_answer():
     )
     assert call.state.response is not None
     assert marks_of(call.state.response) == (Mark(2, 200), Mark(5, 450), Mark(11, 1000))
+
+
+def test_words_that_are_still_being_said_are_not_yet_in_the_conversation():
+    call = asked("Hello").after((3000, words(1, "Hello to")), (3010, sound(1, 500)))
+    assert [item.text for item in context(call.state)] == ["Hello"]
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000, 24_000, 48_000])

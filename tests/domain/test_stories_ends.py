@@ -51,6 +51,11 @@ def test_silence_is_asked_about_and_then_ends_the_call():
     )  # fmt: skip
 
 
+def test_the_question_is_a_turn_of_its_own():
+    call = answered(idle_ms=15_000).after((20_200, timer("idle")))
+    assert call.state.turn == 2
+
+
 def test_a_caller_who_speaks_again_is_asked_afresh():
     call = begun(idle_ms=15_000, idle_prompts=1)
     call.after((15_000, timer("idle")), (15_100, made(1)), (15_200, heard_out(1)))
@@ -60,7 +65,9 @@ def test_a_caller_who_speaks_again_is_asked_afresh():
 
 @pytest.mark.parametrize("policy", [{"idle_prompts": 0}, {"idle_text": ""}], ids=str)
 def test_silence_that_is_not_asked_about_ends_the_call(policy):
-    begun(idle_ms=15_000, **policy).play((15_000, timer("idle"), [..., "end: silence"]))
+    call = begun(idle_ms=15_000, **policy).after((15_000, timer("idle")))
+    assert ends(call) == ["end: silence"]
+    assert not [sentence for sentence in call.sentences if sentence.startswith("say")]
 
 
 def test_silence_is_not_counted_while_somebody_has_the_floor():
@@ -120,6 +127,22 @@ def test_what_is_typed_into_the_farewell_is_on_the_record():
 def test_a_farewell_that_does_not_end_is_ended():
     call = begun(max_call_ms=60_000).after((60_000, timer("max_call")))
     call.play((72_000, timer("hard_end"), ["clear 1", "cancel 1 at 0", ..., "end: max_length"]))
+
+
+def test_the_farewell_is_a_turn_of_its_own():
+    call = answered(max_call_ms=60_000).after((60_000, timer("max_call")), (60_100, made(2)))
+    call.after((60_200, heard_out(2)))
+    assert "store turn 2: heard 0 of 0" in call.sentences
+
+
+def test_a_goodbye_of_the_agents_own_that_does_not_end_is_ended_too():
+    call = asked(max_call_ms=3_700).after((3300, orders(1, "end_call")))
+    call.play(
+        (3700, timer("max_call"), ["hard_end at 15700"]),
+        (15_700, timer("hard_end"), ["clear 1", ...]),
+        (15_800, stored(1), []),
+    )
+    assert ends(call) == ["end: agent_ended"]
 
 
 def test_the_farewell_interrupts_the_agent():

@@ -295,7 +295,7 @@ def test_nobody_waits_for_more_while_there_is_still_something_to_hear():
         (3000, words(1, "A long story.")),
         (3100, sound(1, 20_000)),
         (3100, sent(1)),
-        (7900, played(1, 4800, 400)),
+        (7600, played(1, 4500, 400)),
     )
     call.play(
         (7900, timer("response_wait"), ["response_wait at 12900"]),

@@ -227,6 +227,7 @@ def test_the_call_ends_once_the_goodbye_was_heard():
     asked().play(
         (3000, words(1, "Good bye."), [...]),
         (3010, orders(1, "end_call"), []),
+        (3015, orders(1, "end_call"), []),
         (3020, sound(1, 900), [...]),
         (3030, made(1), [..., "finish 1"]),
         (3035, ev.ItemStored(item_id=2), [...]),

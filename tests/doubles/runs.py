@@ -10,6 +10,7 @@ from tests.doubles.watch import Watch
 from tests.doubles.world import World
 
 STEPS = 120
+NEVER_MS = 1_000_000_000
 
 Plan = tuple[Policy, Random, list[int], int]
 """An agent, chance, the pauses between events in milliseconds, and the share of surprises."""
@@ -47,15 +48,15 @@ class Run:
             self.happen(self.world.next_event())
 
     def run_out(self) -> None:
-        """Nothing happens any more but that time goes by."""
+        """The caller does nothing any more: all comes to its end, and then time goes by."""
         if self.state.link is Link.NEW:
             self.happen(ev.CallStarted(at_ms=self.world.now_ms))
-        for _ in range(300):
+        for _ in range(500):
             if self.world.over:
                 return
-            timer = self.world.next_timer(1_000_000_000)
-            assert timer is not None, "the call waits for ever"
-            self.happen(timer)
+            event = self.world.calm_event() or self.world.next_timer(NEVER_MS)
+            assert event is not None, "the call waits for ever"
+            self.happen(event)
         raise AssertionError("the call never ends")
 
 

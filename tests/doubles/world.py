@@ -7,6 +7,7 @@ answer; a world gets it there in a dozen steps, and mixes in what nobody expects
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from random import Random
 
@@ -84,10 +85,22 @@ class World:
         self._note(event)
         return replace(event, at_ms=self.now_ms)
 
+    def calm_event(self) -> ev.Event | None:
+        """How what is under way comes to its end; None: only time goes by."""
+        ends = [self._final] if self._commits else []
+        ends += [self._cut] if self._cleared else []
+        ends += [make for _, make in self._records()]
+        for answer in self._answers.values():
+            if answer.making:
+                ends += [partial(self._made, answer)]
+            elif answer.finished:
+                ends += [make for _, make in self._playing(answer)[-1:]]
+        return replace(ends[0](), at_ms=self.now_ms) if ends else None
+
     def _likely(self) -> list[Likely]:
         if not self._started:
             return [(1, ev.CallStarted)]
-        return [*self._caller(), *self._voice(), *self._rest()]
+        return [*self._caller(), *self._voice(), *self._records(), (1, self._ours)]
 
     def _caller(self) -> list[Likely]:
         if not self._attached:
@@ -122,7 +135,7 @@ class World:
         key = answer.response_id
         likely: list[Likely] = [
             (20, lambda: self._text(answer)),
-            (8, lambda: ev.ResponseDone(response_id=key)),
+            (8, lambda: self._made(answer)),
             (5, lambda: self._tool(answer)),
             (1, lambda: self._directed(answer)),
             (1, lambda: ev.ResponseNoted(response_id=key, metadata='{"a": 1}')),
@@ -139,13 +152,9 @@ class World:
             likely += [(20, lambda: ev.PlayoutDrained(response_id=key, heard_ms=answer.audio_ms))]
         return likely
 
-    def _rest(self) -> list[Likely]:
-        likely: list[Likely] = [(1, self._ours)]
-        if self._unstored:
-            likely += [(20, self._stored)]
-        if self._tools:
-            likely += [(10, self._tool_done)]
-        return likely
+    def _records(self) -> list[Likely]:
+        likely: list[Likely] = [(20, self._stored)] if self._unstored else []
+        return [*likely, (10, self._tool_done)] if self._tools else likely
 
     # The caller and the client
 
@@ -209,6 +218,10 @@ class World:
             marks=marks if self._chance.random() < 0.3 else (),
             provider="voice",
         )
+
+    def _made(self, answer: _Answer) -> ev.Event:
+        answer.making = False
+        return ev.ResponseDone(response_id=answer.response_id)
 
     def _tool(self, answer: _Answer) -> ev.Event:
         return ev.ToolRequested(
