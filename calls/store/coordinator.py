@@ -18,6 +18,10 @@ MOST_WAITING = 1_000
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 
+GATHER_S = 0.008
+"""After a rest the first unit waits so long for others. The words that it holds are about to be
+answered, and for that the event loop needs the interpreter to itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -87,6 +91,8 @@ class Coordinator:
     def take(self, message: Message, now_s: float) -> None:
         match message:
             case Waiting():
+                if not self._work:
+                    self._next_s = max(self._next_s, now_s + GATHER_S)
                 self._waiting.append(message)
             case Heartbeat(call_ids):
                 self._call_ids = call_ids

@@ -12,7 +12,7 @@ from calls.domain.items import Item, Role
 from calls.models import Item as ItemRow
 from calls.store import coordinator as coordinator_module
 from calls.store import gateway as gateway_module
-from calls.store.coordinator import Coordinator, Heartbeat, Job, Outcome, Stop, Waiting
+from calls.store.coordinator import GATHER_S, Coordinator, Heartbeat, Job, Outcome, Stop, Waiting
 from calls.store.database import in_database
 from calls.store.gateway import Gateway
 from calls.store.journal import Journal, journal_read, journals_orphaned
@@ -41,6 +41,7 @@ class Desk:
         done = [Future() for _ in units]
         for entry, future in zip(units, done, strict=True):
             self.tell(Waiting(entry, future, self.now_s))
+        self.later(GATHER_S)
         return done
 
     def tell(self, *messages) -> None:
@@ -80,6 +81,15 @@ class TestCoordinator:
         assert not written.done()
         desk.answer()
         assert written.done()
+
+    def test_after_a_rest_units_gather_for_a_moment(self, desk):
+        first, second = Future(), Future()
+        desk.tell(Waiting(unit(1), first, desk.now_s))
+        desk.later(GATHER_S / 2)
+        desk.tell(Waiting(unit(2), second, desk.now_s))
+        assert desk.asked == []
+        desk.later(GATHER_S / 2)
+        assert [u.fields["item_id"] for u in desk.asked[0].units] == [1, 2]
 
     def test_what_comes_meanwhile_goes_in_one_batch(self, desk):
         desk.give(unit(1))
