@@ -111,7 +111,7 @@ def demo_agent_ensure() -> AgentSettings:
             "name": "Demo agent",
             "system_prompt": DEMO_PROMPT,
             "first_message_mode": FirstMessage.GENERATED,
-            "tools": ["book_appointment"],
+            "tools": ["book_appointment", "opening_hours"],
         },
     )
     return agent_settings(row, calls_settings().agents.get(DEMO_SLUG, ""))
