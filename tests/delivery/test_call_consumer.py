@@ -15,6 +15,7 @@ from calls import consumers
 from calls.domain import effects as do
 from calls.domain import events as ev
 from calls.domain.errors import CallError, EndReason, ErrorCode
+from calls.wire.browser import Browser
 from tests.delivery.composition import START, Composition, Socket
 from tests.doubles.voice import Words, milliseconds
 from tests.engine.bench import caller_milliseconds, caller_sound
@@ -391,6 +392,21 @@ async def test_a_socket_that_drops_does_not_end_the_call(composition):
     assert not bench.runner.over
     await bench.clock.advance(2_000)
     assert bench.records.reason is EndReason.ABANDONED
+
+
+async def test_a_socket_that_has_gone_takes_everything_and_says_nothing():
+    """Servers differ in what they raise for one."""
+    tried = []
+
+    async def send(message):
+        tried.append(message)
+        raise RuntimeError("closed")
+
+    client = consumers.SocketClient(send, Browser())
+    await client.send(do.SendPhase(do.Phase.LISTENING))
+    await client.send(do.SendPhase(do.Phase.SPEAKING))
+    await client.close(1000)
+    assert len(tried) == 1
 
 
 # Threads and queries

@@ -12,6 +12,7 @@ from calls.domain import events as ev
 from calls.domain.errors import EndReason, ErrorCode
 from calls.domain.items import Item, ItemStatus, Role, Source
 from calls.domain.timings import STAGES, Turn, TurnTimings
+from calls.engine.line import END_CODE, GONE_CODE, TAKEN_OVER_CODE
 from calls.ports.client import AudioEnd, AudioFrame
 from calls.wire.base import ClientAudio, Ready, TurnsMode, WireError
 from calls.wire.browser import Browser
@@ -257,7 +258,7 @@ def test_every_reason_of_an_end_is_on_the_page():
 
 def test_every_close_code_is_on_the_page():
     codes = {int(cell) for cell in table("## Close codes") if cell.isdigit()}
-    assert set(CLOSE_CODES.values()) <= codes
+    assert {*CLOSE_CODES.values(), END_CODE, GONE_CODE, TAKEN_OVER_CODE} <= codes
 
 
 def test_every_message_of_the_page_has_a_row_that_is_understood():
