@@ -350,7 +350,7 @@ def test_a_greeting_half_made_is_said_to_its_end():
 
 
 def test_words_that_were_said_otherwise_than_given_are_not_guessed_at():
-    call = begun(first_message="I owe 5 €. Bye.").after(
+    call = begun(first_message="I owe 5 €. Good bye to you and all of your friends.").after(
         (10, words(1, "I owe five euros.")),
         (20, sound(1, 1000)),
         (30, words(1, " ")),
