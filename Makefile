@@ -20,5 +20,6 @@ format:
 	.venv/bin/ruff format .
 
 bench:
-	.venv/bin/python bench/turn_latency.py
-	.venv/bin/python bench/frames.py
+	.venv/bin/python -m bench.turn_latency
+	.venv/bin/python -m bench.frames
+	.venv/bin/python -m bench.detector
