@@ -345,6 +345,25 @@ async def test_a_record_that_hangs_does_not_keep_a_call_for_ever(monkeypatch):
         assert bench.records.finishes == 1
 
 
+async def some_passes(*_):
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_the_end_waits_for_whoever_takes_a_moment():
+    async with call(policy(first_message="Hello.")) as bench:
+        client = await bench.attach()
+        await bench.clock.advance(100)
+        client.gate = some_passes
+        bench.records.open.wait = some_passes
+        bench.hang_up()
+        await bench.clock.advance(100)
+        assert await bench.ended() is EndReason.CALLER_HUNG_UP
+        assert client.end_reason == "caller_hung_up"
+        assert len(bench.records.turns) == 1
+        assert [sent.item.status for sent in client.of(do.SendItem)] == [ItemStatus.INTERRUPTED]
+
+
 # Failures
 
 
