@@ -105,7 +105,7 @@ async def test_the_model_sees_calls_with_their_results_and_what_was_heard(server
     items = (
         CALLER,
         Item(2, Role.TOOL, "16:00", turn=1, tool_call_id="a", **call),
-        Item(3, Role.TOOL, "", turn=1, tool_call_id="b", status=ItemStatus.FAILED, **call),
+        Item(3, Role.TOOL, "", turn=1, tool_call_id="b", status=ItemStatus.IN_PROGRESS, **call),
         Item(4, Role.AGENT, "It is", turn=1, unheard=" four.", status=ItemStatus.INTERRUPTED),
     )
 
@@ -115,6 +115,7 @@ async def test_the_model_sees_calls_with_their_results_and_what_was_heard(server
     assert [entry["id"] for entry in calls["tool_calls"]] == ["a", "b"]
     assert (first["tool_call_id"], first["content"]) == ("a", "16:00")
     assert second["tool_call_id"] == "b"
+    assert "still running" in second["content"]
     assert cut["content"].startswith("It is [interrupted")
 
 

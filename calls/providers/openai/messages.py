@@ -50,7 +50,9 @@ def _call(item: Item) -> dict[str, Any]:
 
 
 def _result(item: Item) -> dict[str, Any]:
-    content = item.text or json.dumps({"error": "The tool gave no result."})
+    running = item.status is ItemStatus.IN_PROGRESS
+    nothing = {"status": "still running"} if running else {"error": "The tool gave no result."}
+    content = item.text or json.dumps(nothing)
     return {"role": "tool", "tool_call_id": item.tool_call_id, "content": content}
 
 
