@@ -201,8 +201,6 @@ class Intake:
             case SpeechBegan():
                 self._tail_bytes = CALLER.bytes(TAIL_MS)
                 self._post(ev.SpeechStarted())
-                if kept := self._pre_roll.take():
-                    self._post(ev.MicAudio(pcm=kept))
                 self._hand_on(window.pcm)
             case SpeechEnded(last_samples, heard_samples):
                 self._hand_on(window.pcm)
@@ -231,8 +229,9 @@ class Intake:
         self._pre_roll.take()
 
     def _hand_on(self, sound: bytes) -> None:
+        """To the call, if it listens, after what it has missed; else it is kept for a moment."""
         if self._tail_bytes > 0 and self._listened():
             self._tail_bytes -= len(sound)
-            self._post(ev.MicAudio(pcm=sound))
+            self._post(ev.MicAudio(pcm=self._pre_roll.take() + sound))
         else:
             self._pre_roll.push(sound)

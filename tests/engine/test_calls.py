@@ -12,6 +12,7 @@ from calls.domain import events as ev
 from calls.domain.errors import CallError, EndReason, ErrorCode
 from calls.domain.items import ItemStatus, Role, Source
 from calls.engine import runner as runner_module
+from calls.engine.intake import PRE_ROLL_MS
 from calls.engine.playout import LEAD_MS
 from calls.ports.client import AudioEnd, AudioFrame
 from calls.ports.errors import ProviderError, ProviderFault
@@ -197,6 +198,24 @@ async def test_the_next_sentence_right_after_the_last_one_keeps_its_beginning():
         await bench.microphone.is_silent(1_000)
         said = caller_milliseconds(bench.voice.utterances[1])
         assert [ms for ms in said if ms >= 0] == list(range(600, 1_200))
+
+
+async def test_who_speaks_over_words_that_may_not_be_interrupted_is_heard_after_them():
+    def talkative(bench):
+        bench.voice.spoken_ms_per_text["Hello."] = 1_000
+
+    uninterruptible = policy(first_message="Hello.", interruptible=False)
+    async with call(uninterruptible, prepare=talkative) as bench:
+        client = await bench.attach()
+        bench.voice.hears.append("At last.")
+        await bench.microphone.is_silent(300)
+        await bench.microphone.speaks(2_000)
+        await bench.microphone.is_silent(1_500)
+        assert heard(client, 1) == list(range(1_000)), "nobody interrupted it"
+        said = [ms for ms in caller_milliseconds(bench.voice.utterances[0]) if ms >= 0]
+        assert said == list(range(said[0], 2_000))
+        assert said[0] == pytest.approx(1_000 - 300 - PRE_ROLL_MS, abs=60)
+        assert bench.records.items[2].text == "At last."
 
 
 # Tools

@@ -30,6 +30,7 @@ class Bench:
         self.later_ms = 0
         self.told = []
         self.listened = False
+        self.deaf = False
         self.detector = ScriptedDetector()
         self.recording = MemoryRecording()
         self.intake = Intake(
@@ -43,7 +44,7 @@ class Bench:
 
     def _post(self, event):
         self.told.append(event)
-        if isinstance(event, ev.SpeechStarted | ev.TalkStarted):
+        if isinstance(event, ev.SpeechStarted | ev.TalkStarted) and not self.deaf:
             self.listened = True
         if isinstance(event, ev.TalkStopped):
             self.listened = False
@@ -118,6 +119,21 @@ async def test_what_nobody_listened_to_becomes_the_beginning_of_the_next_utteran
     onset = after.index(640)
     assert PRE_ROLL_MS - 3 * WINDOW_MS <= onset <= PRE_ROLL_MS
     assert [ms for ms in after if ms >= 0][:500] == list(range(640, 1_140))
+
+
+async def test_a_call_that_listens_late_gets_what_came_just_before_and_all_that_follows():
+    bench = Bench()
+    bench.deaf = True
+    await bench.microphone.speaks(1_000)
+    assert bench.said() == []
+    bench.deaf, bench.listened = False, True
+    await bench.microphone.speaks(1_000)
+    await bench.microphone.is_silent(320)
+    await bench.microphone.speaks(320)
+    said = bench.said()
+    assert said == list(range(said[0], said[-1] + 1)), "in order, and nothing twice"
+    assert said[0] == pytest.approx(1_000 - PRE_ROLL_MS, abs=WINDOW_MS)
+    assert said[-1] >= 2_320 - WINDOW_MS
 
 
 async def test_a_long_speech_is_handed_on_whole():
