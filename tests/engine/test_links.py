@@ -322,6 +322,16 @@ async def test_a_client_that_takes_nothing_holds_nobody_up(monkeypatch):
         assert first.close_code == 4409
 
 
+async def test_a_client_that_comes_and_goes_leaves_nothing_behind():
+    async with call() as bench:
+        client = await bench.attach()
+        tasks = len(asyncio.all_tasks())
+        for _ in range(5):
+            client.drop()
+            client = await bench.come_back(client)
+        assert len(asyncio.all_tasks()) == tasks
+
+
 async def test_a_client_that_takes_nothing_is_let_go_before_its_lane_grows(monkeypatch):
     monkeypatch.setattr(line_module, "CLIENT_JOBS", 20)
     async with call(policy(resume_ms=5_000)) as bench:
