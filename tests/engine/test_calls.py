@@ -369,12 +369,15 @@ async def some_passes(*_):
         await asyncio.sleep(0)
 
 
-async def test_the_end_waits_for_whoever_takes_a_moment():
+@pytest.mark.parametrize("slow", ["client", "records"])
+async def test_the_end_waits_for_whoever_takes_a_moment(slow):
     async with call(policy(first_message="Hello.")) as bench:
         client = await bench.attach()
         await bench.clock.advance(100)
-        client.gate = some_passes
-        bench.records.open.wait = some_passes
+        if slow == "client":
+            client.gate = some_passes
+        else:
+            bench.records.open.wait = some_passes
         bench.hang_up()
         await bench.clock.advance(100)
         assert await bench.ended() is EndReason.CALLER_HUNG_UP
