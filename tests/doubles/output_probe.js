@@ -3,16 +3,21 @@
   const probe = (window.outputProbe = { chunks: [], rateHz: 0, clearFrames: [], context: undefined });
   const recorders = new WeakMap();
 
-  // Loaded before any worklet of the page, so that no sound of it is missed.
+  // Ready before any worklet of the page, so that no sound of it is missed.
   window.AudioContext = class extends AudioContext {
     constructor(...options) {
       super(...options);
-      void this.audioWorklet?.addModule(window.outputProbeAddress()).then(() => {
+      const worklet = this.audioWorklet;
+      if (!worklet) return;
+      const add = worklet.addModule.bind(worklet);
+      const ready = add(window.outputProbeAddress()).then(() => {
         const recorder = new AudioWorkletNode(this, "output-probe", { numberOfOutputs: 0 });
         recorder.port.onmessage = ({ data: { frame, samples } }) =>
           probe.chunks.push({ frame, samples: Array.from(samples) });
         recorders.set(this, recorder);
-      }, () => {});
+      });
+      ready.catch(() => {}); // Closed meanwhile.
+      worklet.addModule = (address) => ready.then(() => add(address));
     }
   };
 

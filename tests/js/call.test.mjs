@@ -110,6 +110,14 @@ test("playback reports and the answer to clear are told", () => {
   ]);
 });
 
+test("a loudspeaker that plays nothing reports nothing", () => {
+  const { call, network } = live({ silent: true });
+  call.played(1, 200, 0);
+  call.cut(1, 260);
+  assert.deepEqual(network.last.heard("start")[0].capabilities, []);
+  assert.deepEqual(network.last.heard().map(({ type }) => type), ["start", "ping"]);
+});
+
 test("messages that are not in the protocol change nothing", () => {
   const { call, network } = live();
   network.last.say({ type: "weather" });

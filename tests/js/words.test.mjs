@@ -106,6 +106,8 @@ for (const [change, expected] of [
   [{ pushToTalk: true }, "Hold to talk"],
   [{ pushToTalk: true, pressed: true, phase: "hearing" }, "Talking. Let go when you are done"],
   [{ hasMicrophone: false }, "Type what you want to say"],
+  [{ hasMicrophone: false, silent: true }, "Type what you want to say. The answers are in writing here"],
+  [{ silent: true }, "Listening. The answers are in writing here"],
   [{ stage: "reconnecting", phase: "speaking" }, "Connection lost. Coming back…"],
 ]) {
   test(`situation ${JSON.stringify(change)}: ${expected}`, () => {

@@ -163,7 +163,7 @@ export class Call extends EventTarget {
   played(responseId, playedMs, bufferedMs) {
     this.playhead(responseId, playedMs);
     const heard = { response_id: responseId, played_ms: playedMs };
-    this.#sendLive({ type: "played", ...heard, buffered_ms: bufferedMs });
+    this.#report({ type: "played", ...heard, buffered_ms: bufferedMs });
   }
 
   /**
@@ -172,9 +172,9 @@ export class Call extends EventTarget {
    * @param {number} responseId @param {number} playedMs
    */
   playhead(responseId, playedMs) {
-    const last = this.#playhead;
-    if (last && responseId < last.response_id) return;
-    this.#playhead = { response_id: responseId, played_ms: playedMs };
+    if (responseId >= (this.#playhead?.response_id ?? 0)) {
+      this.#playhead = { response_id: responseId, played_ms: playedMs };
+    }
     this.captions.played(responseId, playedMs);
     this.#changed();
   }
@@ -183,7 +183,7 @@ export class Call extends EventTarget {
   cut(responseId, playedMs) {
     this.playhead(responseId, playedMs);
     this.captions.cut(responseId);
-    this.#sendLive({ type: "cut", response_id: responseId, played_ms: playedMs });
+    this.#report({ type: "cut", response_id: responseId, played_ms: playedMs });
     this.#changed();
   }
 
@@ -322,6 +322,11 @@ export class Call extends EventTarget {
   /** @param {import("./protocol.js").ClientMessage} message */
   #send(message) {
     return this.#socket.send(encode(message));
+  }
+
+  /** @param {import("./protocol.js").ClientMessage} message of a loudspeaker that plays */
+  #report(message) {
+    if (!this.#options.silent) this.#sendLive(message);
   }
 
   /** @param {import("./protocol.js").ClientMessage} message that means nothing to no call */

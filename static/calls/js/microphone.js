@@ -1,4 +1,6 @@
 // @ts-check
+import { wakeUp } from "./wake-up.js";
+
 const WORKLET = new URL("../worklets/capture.worklet.js", import.meta.url);
 
 /** What detection and most transcribers want; the browser resamples. */
@@ -88,7 +90,7 @@ export class Microphone extends EventTarget {
 
   /** The browser may have put sound to sleep (a phone call, another app). */
   async wake() {
-    if (this.#context && this.#context.state !== "running") await this.#context.resume();
+    if (this.#context && this.#context.state !== "running") await wakeUp(this.#context);
   }
 
   /** Let go of the device. Idempotent. */
@@ -133,8 +135,7 @@ export class Microphone extends EventTarget {
     this.#node.port.onmessage = ({ data }) => this.#take(data);
     this.#connect(stream);
     context.onstatechange = () => this.#stateChanged();
-    // It may wait for a gesture for ever; sound that does not flow shows in the level.
-    void context.resume();
+    void wakeUp(context);
   }
 
   /** @param {MediaStream} stream */

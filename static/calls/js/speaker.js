@@ -1,5 +1,6 @@
 // @ts-check
 import { AGENT_RATE_HZ } from "./protocol.js";
+import { wakeUp } from "./wake-up.js";
 
 const WORKLET = new URL("../worklets/playback.worklet.js", import.meta.url);
 /** An audio thread that sleeps does not answer; then the last known playhead has to do. */
@@ -72,15 +73,19 @@ export class Speaker extends EventTarget {
     silence.buffer = this.#context.createBuffer(1, 1, AGENT_RATE_HZ);
     silence.connect(this.#context.destination);
     silence.start();
-    void this.#context.resume();
+    void wakeUp(this.#context);
   }
 
-  /** After `unlock`. Sound given before it is done is lost. */
+  /** After `unlock`. Sound given before it is done is lost; where it fails, all of it: `silent`. */
   async start() {
     const context = this.#context;
     if (!context) return;
-    await context.audioWorklet.addModule(WORKLET);
-    if (context !== this.#context) return; // Stopped meanwhile.
+    try {
+      await context.audioWorklet.addModule(WORKLET);
+    } catch {
+      this.silent = true;
+    }
+    if (this.silent || context !== this.#context) return;
     this.#node = new AudioWorkletNode(context, "playback", {
       numberOfInputs: 0,
       outputChannelCount: [1],
@@ -146,7 +151,7 @@ export class Speaker extends EventTarget {
 
   /** The browser may have put sound to sleep. Best from a click. */
   async wake() {
-    if (this.blocked) await this.#context?.resume();
+    if (this.#context && this.blocked) await wakeUp(this.#context);
   }
 
   /** Idempotent. */

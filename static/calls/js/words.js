@@ -133,6 +133,7 @@ const TEXTS = {
   hold: "Hold to talk",
   held: "Talking. Let go when you are done",
   typing: "Type what you want to say",
+  silent: "Listening. The answers are in writing here",
   typingSilently: "Type what you want to say. The answers are in writing here",
   ended: "Call ended",
 };
@@ -162,7 +163,8 @@ function callerSituation({ phase, muted, loud, pushToTalk, pressed, hasMicrophon
   if (pressed) return TEXTS.held;
   if (muted && loud) return TEXTS.mutedSpeaking;
   if (phase !== "listening") return undefined;
-  if (!hasMicrophone) return silent ? TEXTS.typingSilently : TEXTS.typing;
+  if (silent) return hasMicrophone ? TEXTS.silent : TEXTS.typingSilently;
+  if (!hasMicrophone) return TEXTS.typing;
   if (muted) return TEXTS.muted;
   return pushToTalk ? TEXTS.hold : undefined;
 }
