@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from calls.audio.framing import Framer, PreRoll
 from calls.audio.resample import Resampler
@@ -29,8 +29,7 @@ WAITING_WINDOWS = 1_000
 _POSITIONS = 2**32
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
+class _Window(NamedTuple):
     pcm: bytes
     end: int
     """Where it ends on the time line, in samples."""
@@ -174,7 +173,8 @@ class Intake:
     # Detection
 
     def _window(self, sound: bytes) -> None:
-        windows = self._framer.feed(sound)
+        if not (windows := self._framer.feed(sound)):
+            return
         end = self._timeline.samples - self._framer.rest_bytes // SAMPLE_BYTES
         end -= self._window_samples * len(windows)
         for window in windows:

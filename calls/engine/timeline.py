@@ -51,8 +51,10 @@ class Timeline:
         if self._origin_ms is None:
             self._origin_ms = origin_ms
             self._watch(now_ms, origin_ms)
-        self._origin_ms = min(self._origin_ms, origin_ms)
-        self._least_origin_ms = min(self._least_origin_ms, origin_ms)
+        if origin_ms < self._origin_ms:
+            self._origin_ms = origin_ms
+        if origin_ms < self._least_origin_ms:
+            self._least_origin_ms = origin_ms
         if now_ms - self._watched_from_ms < SETTLE_MS:
             return
         catching_up = origin_ms < self._first_origin_ms - DRIFT_MS
