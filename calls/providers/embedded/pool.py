@@ -79,6 +79,11 @@ class WorkerPool:
         return PoolStatus(self._plan.size, ready, doing, waiting, self._deaths)
 
     @property
+    def idle(self) -> bool:
+        """Whether a worker has nothing to do."""
+        return sum(worker.ready for worker in self._workers) > len(self._doing)
+
+    @property
     def pids(self) -> tuple[int, ...]:
         """The worker processes there are."""
         return tuple(worker.pid for worker in self._workers if worker.pid is not None)

@@ -4,25 +4,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from calls.domain.audio import CALLER
 from calls.domain.events import Stage
 from calls.ports.clock import Clock
 from calls.ports.errors import ProviderError, ProviderFault
 from calls.ports.speech import SpokenAudio, Transcriber
 from calls.providers.embedded.messages import pack_fields, unpack_sound
 from calls.providers.embedded.pool import Plan, PoolStatus, WorkerPool
+from calls.providers.embedded.utterance import WholeUtterance
 
 NOTICE = (
     "Offline demo voice: English, quiet room, short sentences, robotic voice, scripted answers."
 )
 """What the page must say while these engines and the scripted agent answer."""
 
-LONGEST_UTTERANCE_MS = 60_000
-SHORTEST_UTTERANCE_MS = 100
 STT_LIMIT_MS = 20_000
-
-KILL_ABOVE_MS = 6_000
-"""Of a longer utterance it is quicker to replace the worker than to let it finish in vain."""
 
 LONGEST_TEXT_CHARS = 2_000
 TTS_LIMIT_MS = 10_000
@@ -50,30 +45,11 @@ class PocketSphinxSpeechToText:
         context: str = "",  # noqa: ARG002 - and no use for a context
     ) -> AsyncIterator[Transcriber]:
         """Collect an utterance, a minute at most: what comes after that is not heard."""
-        yield _Utterance(self._pool)
-
-
-class _Utterance:
-    def __init__(self, pool: WorkerPool) -> None:
-        self._pool = pool
-        self._pcm = bytearray()
-
-    async def feed(self, pcm: bytes) -> None:
-        room = CALLER.bytes(LONGEST_UTTERANCE_MS) - len(self._pcm)
-        self._pcm += pcm[:room]
-
-    async def finish(self) -> str:
-        length_ms = CALLER.ms_of(len(self._pcm))
-        if length_ms < SHORTEST_UTTERANCE_MS:
-            return ""
-        killable = length_ms > KILL_ABOVE_MS
-        async with self._pool.job(bytes(self._pcm), killable=killable) as job:
-            return (await self._pool.result(job)).decode().strip()
-
-    async def partials(self) -> AsyncIterator[str]:
-        nothing: tuple[str, ...] = ()
-        for text in nothing:
-            yield text
+        utterance = WholeUtterance(self._pool)
+        try:
+            yield utterance
+        finally:
+            await utterance.leave()
 
 
 class EspeakTextToSpeech:
