@@ -1,0 +1,1 @@
+"""Speech models that an operator downloads: better ears and voices than the embedded ones."""
