@@ -113,8 +113,7 @@ TOPICS = (
     ),
     Topic(
         "services",
-        ("services", "treatment", "offer", "cleaning", "filling", "check up", "tooth", "teeth",
-         "pain", "what do you do there"),
+        ("services", "treatment", "offer", "check up", "tooth", "teeth", "pain", "do you do"),
         ("We offer check-ups, cleaning and fillings.", "Shall I book an appointment for you?"),
     ),
     Topic(
