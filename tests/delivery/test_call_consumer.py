@@ -67,6 +67,18 @@ async def test_the_agent_is_named_by_address_or_message(composition, path):
     await socket.gone()
 
 
+async def test_a_call_begins_the_way_its_first_message_says(composition):
+    socket = Socket()
+    ready = await socket.start(turns="push_to_talk", microphone={"rate_hz": 48_000})
+    (bench,) = composition.calls
+    assert ready["turns"] == "push_to_talk"
+    await socket.microphone(0, bytes(2 * 4_080))
+    await socket.hear()
+    taken = b"".join(piece.pcm for piece in bench.recording.pieces["caller"])
+    assert len(taken) // 2 == pytest.approx(4_080 // 3, abs=40)
+    await socket.gone()
+
+
 async def refusal(socket, *frames):
     """Open, send, and see what comes of it."""
     await socket.open()

@@ -197,6 +197,29 @@ def test_metadata_is_what_a_database_can_hold(value):
         Browser().open(json.dumps(START | {"metadata": {"k": value}}))
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_metadata_holds_no_number_that_is_none(number):
+    frame = json.dumps(START)[:-1] + f', "metadata": {{"k": {number}}}}}'
+    with pytest.raises(WireError) as refused:
+        Browser().open(frame)
+    assert refused.value.close_code == 4400
+
+
+@pytest.mark.parametrize(
+    "played",
+    [
+        {"response_id": 2**32, "played_ms": 0},
+        {"response_id": 1, "played_ms": 2**32},
+        {"response_id": 1},
+        [],
+    ],
+)
+def test_a_return_tells_a_playhead_that_can_be(played):
+    resume = {"call_id": "c", "secret": "s", "played": played}
+    with pytest.raises(WireError):
+        Browser().open(json.dumps(START | {"resume": resume}))
+
+
 def test_metadata_may_speak_of_escapes():
     hello = Browser().open(json.dumps(START | {"metadata": {"k": "\\u0000"}}))
     assert hello.metadata == {"k": "\\u0000"}
