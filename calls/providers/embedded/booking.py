@@ -105,7 +105,7 @@ def _change(state: State, text: str) -> Step:
     """Something is wrong with it: ask for that anew."""
     words = words_of(text)
     for asked, slot in _SLOTS.items():
-        if has(words, [slot]):
+        if has(words, (slot,)):
             state = replace(_without(state, slot), asked=asked, misses=0)
             return state, Reply((question(state),))
     if state.asked is Asked.CHANGE and has(words, NO):

@@ -1,7 +1,7 @@
 """The scripted agent's side of a conversation, as a pure function of what was said.
 
-Where a conversation stands is found by going through it from the start. So it survives whatever
-happens to the call: a resume, a reset, an interruption.
+Where a conversation stands is found by going through it. So it survives whatever happens to the
+call: a resume, a reset, an interruption.
 """
 
 import json
@@ -43,6 +43,9 @@ LOST_AGAIN = (
 HOURS_TOOL = "opening_hours"
 LONGEST_QUOTE_CHARS = 60
 
+LOOKS_BACK_ITEMS = 60
+"""More than any booking takes; the time that an answer takes must not grow with the call."""
+
 
 def reply_to(items: Sequence[Item], tools: frozenset[str]) -> Reply:
     """What the agent says and does next.
@@ -52,7 +55,7 @@ def reply_to(items: Sequence[Item], tools: frozenset[str]) -> Reply:
         tools: the names of the tools that may be used.
     """
     state, reply = State(said=GREETING), Reply(GREETING)
-    for item in items:
+    for item in items[-LOOKS_BACK_ITEMS:]:
         if item.role is Role.USER:
             state, reply = _hear(state, item.text, tools)
         elif item.role is Role.TOOL and item.status is not ItemStatus.IN_PROGRESS:

@@ -5,6 +5,7 @@ mishear them.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from calls.providers.embedded.words import Words, strength
 
@@ -186,6 +187,7 @@ TOPICS = (
 )  # fmt: skip
 
 
+@lru_cache(maxsize=1_000)
 def topic_of(words: Words) -> Topic | None:
     """The topic with the strongest sign in these words."""
     found = [(max(strength(words, sign) for sign in topic.signs), topic) for topic in TOPICS]

@@ -58,7 +58,7 @@ def day_in(words: Words) -> str:
     """The day that is spoken of, as it is told back; empty if there is none."""
     if has(words, _DAY_SIGNS["the day after tomorrow"]):
         return "the day after tomorrow"
-    named = [day for day in DAYS if has(words, [day])]
+    named = [day for day in DAYS if has(words, (day,))]
     other = [day for day, signs in _DAY_SIGNS.items() if has(words, signs)]
     return (*named, *other, "")[0]
 

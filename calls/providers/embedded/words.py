@@ -1,7 +1,7 @@
 """Finding known words in what a recogniser may have misheard."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 Words = tuple[str, ...]
@@ -10,13 +10,18 @@ _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+(?::\d\d)?")
 _ENDINGS = ("'s", "ings", "ing", "ies", "es", "ed", "s")
 _LONGEST_GAP = 2
 
+MOST_WORDS = 60
+"""Of one utterance; whoever says more is not understood by a script anyway."""
 
+
+@lru_cache(maxsize=2_000)
 def words_of(text: str) -> Words:
     """The words of a text, lower case; times like 3:30 are one word, 3pm is two."""
-    return tuple(_WORD.findall(text.lower().replace("’", "'")))
+    return tuple(_WORD.findall(text.lower().replace("’", "'"))[:MOST_WORDS])
 
 
-def has(words: Words, phrases: Iterable[str]) -> bool:
+@lru_cache(maxsize=4_000)
+def has(words: Words, phrases: tuple[str, ...]) -> bool:
     """Whether one of the phrases is there."""
     return any(strength(words, phrase) for phrase in phrases)
 
