@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.e2e.sound import BLOCK_MS, SPEECH_RMS, loudness
+
 CALLERS = Path(__file__).resolve().parents[1] / "fixtures" / "callers"
 RATE_HZ = 16_000
-SPEECH_RMS = 0.003
-"""Louder is speech: -50 dBFS."""
-_BLOCK_SAMPLES = RATE_HZ // 100
 _REST_MS = 2_000
 
 
@@ -35,13 +34,8 @@ class Utterance:
     @property
     def onset(self) -> int:
         """The first sample of its first 10 ms of speech."""
-        return int(np.flatnonzero(loudness(self.samples) > SPEECH_RMS)[0]) * _BLOCK_SAMPLES
-
-
-def loudness(samples: np.ndarray) -> np.ndarray:
-    """RMS of every 10 ms, 0 to 1."""
-    whole = samples[: len(samples) // _BLOCK_SAMPLES * _BLOCK_SAMPLES] / 32768
-    return np.sqrt(np.mean(whole.reshape(-1, _BLOCK_SAMPLES) ** 2, axis=1))
+        first = np.flatnonzero(loudness(self.samples, RATE_HZ) > SPEECH_RMS)[0]
+        return int(first) * BLOCK_MS * RATE_HZ // 1000
 
 
 def record(path: Path, *parts: int | str) -> None:

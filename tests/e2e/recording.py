@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.e2e.microphone import RATE_HZ, SPEECH_RMS, loudness
+from tests.e2e.microphone import RATE_HZ
+from tests.e2e.sound import utterances
 
 CALLER, AGENT = 0, 1
-_BLOCK_MS = 10
-_PAUSE_MS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +40,4 @@ class Recording:
 
     def utterances(self, channel: int) -> list[tuple[int, int]]:
         """Where somebody speaks, in milliseconds of the call; short pauses are part of it."""
-        loud = np.flatnonzero(loudness(self.channels[channel]) > SPEECH_RMS)
-        if not loud.size:
-            return []
-        breaks = np.flatnonzero(np.diff(loud) * _BLOCK_MS > _PAUSE_MS)
-        firsts, lasts = loud[[0, *(breaks + 1)]], loud[[*breaks, -1]]
-        return [
-            (int(first) * _BLOCK_MS, (int(last) + 1) * _BLOCK_MS)
-            for first, last in zip(firsts, lasts, strict=True)
-        ]
+        return utterances(self.channels[channel], RATE_HZ)

@@ -1,7 +1,8 @@
-// Put into a page before its own scripts and after the output probe: what goes over its sockets and
-// when, and what its security policy refuses.
+// Put into a page before its own scripts and after the output probe: what goes over its sockets,
+// and when.
 (() => {
   const frames = [];
+  const answers = [];
   const tap = (window.tap = { sent: [], received: [] });
 
   window.WebSocket = class extends WebSocket {
@@ -9,6 +10,7 @@
       super(...address);
       this.addEventListener("message", ({ data }) => {
         if (typeof data === "string") tap.received.push([performance.now(), JSON.parse(data)]);
+        else answers.push(data.slice(0));
       });
     }
 
@@ -23,10 +25,6 @@
       super.send(data);
     }
   };
-
-  addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI }) =>
-    console.error(`refused by the policy: ${effectiveDirective} ${blockedURI}`),
-  );
 
   /** Samples are many: as text of base 64 they are read in no time. @param {Int16Array} samples */
   const packed = (samples) => {
@@ -48,6 +46,18 @@
       return [now, position, samples.length];
     });
     return { rows, samples: packed(all) };
+  };
+
+  /** All sound of a response, as the server laid it out. @param {number} id @param {number} rateHz */
+  tap.answer = (id, rateHz) => {
+    const all = [];
+    for (const data of answers) {
+      const head = new DataView(data);
+      if (head.getUint32(0, true) !== id) continue;
+      const from = (head.getUint32(4, true) * rateHz) / 1000;
+      new Int16Array(data.slice(8)).forEach((sample, at) => (all[from + at] = sample));
+    }
+    return packed(Int16Array.from(all));
   };
 
   /** What the output probe has: from sample frame 0 on. */

@@ -18,6 +18,8 @@ SPEECH = (10_500, "hours", 4_300, "friday", 8_500, "goodbye")
 GREETING = "Hello, this is Maple Street Dental"
 TOLD_MS = 200
 """So exactly a call's length, and the waits in it, are told."""
+CUT_MS = 40
+FADE_MS = 20
 HEARD_AT_MS = 250
 """So exactly the sound of the page lies where the record says."""
 
@@ -124,8 +126,10 @@ async def the_recording(reviewer: Reviewer, duration_ms: int, cut: dict[str, Any
     assert len(recording.utterances(CALLER)) == 3
     said = recording.utterances(AGENT)
     assert len(said) == 4
-    assert said[1][1] == pytest.approx(cut["ended_ms"], abs=30)
-    assert not recording.part(AGENT, cut["ended_ms"] + 20, said[2][0] - 20).any()
+    begin_ms, end_ms = said[1]
+    assert end_ms == pytest.approx(cut["ended_ms"], abs=TOLD_MS)
+    assert end_ms - begin_ms == pytest.approx(cut["ended_ms"] - cut["started_ms"], abs=CUT_MS)
+    assert not recording.part(AGENT, end_ms + FADE_MS, said[2][0] - FADE_MS).any()
     return recording
 
 

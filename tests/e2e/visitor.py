@@ -11,9 +11,11 @@ from playwright.async_api import Locator, Page, expect
 
 from tests.doubles.output_probe import Output
 from tests.e2e.microphone import RATE_HZ, Utterance
+from tests.e2e.sound import place
 
 PATIENCE_MS = 20_000
 """For what takes speech, or a machine that is busy."""
+AGENT_RATE_HZ = 24_000
 HEARD_RMS = 0.01
 """Louder than this, the agent is heard."""
 ONSET_TO_SILENCE_MS = 300
@@ -102,6 +104,11 @@ class Visitor:
         read = await self.page.evaluate("window.tap.output()")
         return Output(read["rateHz"], _samples(read["samples"]), read["clearFrames"])
 
+    async def answer(self, response_id: int) -> np.ndarray:
+        """All sound that the server sent of a response, over all sockets, at `AGENT_RATE_HZ`."""
+        asked = [response_id, AGENT_RATE_HZ]
+        return _samples(await self.page.evaluate("(asked) => window.tap.answer(...asked)", asked))
+
     async def received(self, kind: str) -> list[tuple[float, dict[str, Any]]]:
         """Messages of that type with the time of their arrival, by `performance.now()`."""
         messages = await self.page.evaluate("window.tap.received")
@@ -144,18 +151,9 @@ class Visitor:
             at += size
             if abs(at_ms - cleared_ms) < _AROUND_MS:
                 zeros_ms.append(at_ms - (position + size) * 1000 / RATE_HZ)
-        began = _place(utterance.samples, heard) + utterance.onset
+        began = place(utterance.samples, heard)[0] + utterance.onset
         return min(zeros_ms) + began * 1000 / RATE_HZ
 
 
 def _samples(packed: str) -> np.ndarray:
     return np.frombuffer(b64decode(packed), dtype="<i2").astype(np.int32)
-
-
-def _place(wanted: np.ndarray, heard: np.ndarray) -> int:
-    """Where in `heard` the utterance begins: where the two are most alike."""
-    size = 1 << (heard.size + wanted.size).bit_length()
-    likeness = np.fft.irfft(
-        np.fft.rfft(heard, size) * np.conj(np.fft.rfft(wanted.astype(float), size)), size
-    )
-    return int(np.argmax(likeness[: max(1, heard.size - wanted.size)]))
