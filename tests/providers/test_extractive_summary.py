@@ -5,13 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calls.domain.items import Item, ItemStatus, Role
-from calls.providers import embedded
-from calls.providers.embedded.summary import TITLE_CHARS, summarize
+from calls.providers.embedded.demo_tools import demo_tools
+from calls.providers.embedded.script import ScriptedAgent
+from calls.providers.embedded.summary import TITLE_CHARS, ExtractiveSummarizer, summarize
 from tests.doubles.conversation import Conversation
 
 
 async def talked(*said):
-    talk = Conversation(embedded.script(), embedded.tools())
+    talk = Conversation(ScriptedAgent(), demo_tools())
     await talk.answer()
     for text in said:
         await talk.say(text)
@@ -28,7 +29,7 @@ async def test_a_booking_is_what_the_conversation_was_about():
         "yes please",
         "goodbye",
     )
-    draft = await embedded.summarizer().summarize(items, language="en")
+    draft = await ExtractiveSummarizer().summarize(items, language="en")
     assert draft.title == "Book appointment (Monday, 15:00, John Smith)"
     assert draft.outcome == "book appointment: done"
     assert "how much does a cleaning cost" in draft.key_points
@@ -40,7 +41,7 @@ async def test_a_booking_is_what_the_conversation_was_about():
 @pytest.mark.asyncio
 async def test_without_tools_the_first_question_is_the_title():
     items = await talked("hello", "do you have parking near the house", "thanks")
-    draft = await embedded.summarizer().summarize(items, language="de")
+    draft = await ExtractiveSummarizer().summarize(items, language="de")
     assert draft.title == "Do you have parking near the house"
     assert draft.outcome == "answered"
 

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calls.domain.events import Stage
 from calls.domain.items import Item, Role
 from calls.ports.speech import Prompt, TextDelta
 from calls.ports.tools import CallInfo, ToolError
-from calls.providers import embedded
-from calls.providers.embedded.demo_tools import BookAppointment, OpeningHours
+from calls.providers.embedded.demo_tools import BookAppointment, OpeningHours, demo_tools
 from calls.providers.embedded.dialogue import GREETING, reply_to
+from calls.providers.embedded.notice import NOTICE, notice
+from calls.providers.embedded.script import ScriptedAgent
 from calls.providers.embedded.topics import TOPICS, topic_of
 from calls.providers.embedded.when import bookable, day_in, name_in, spoken_time, time_in
 from calls.providers.embedded.words import alike, strength, words_of
@@ -21,7 +23,7 @@ TOOLS = frozenset({"book_appointment", "opening_hours"})
 
 
 def conversation(**options):
-    return Conversation(embedded.script(), embedded.tools(), **options)
+    return Conversation(ScriptedAgent(), demo_tools(), **options)
 
 
 async def replies(*said, **options):
@@ -130,7 +132,7 @@ async def test_it_does_not_book_when_nobody_is_there(said, refused):
 
 @pytest.mark.asyncio
 async def test_without_the_tool_it_says_that_it_cannot_book():
-    talk = Conversation(embedded.script(), ())
+    talk = Conversation(ScriptedAgent(), ())
     assert "cannot book" in await talk.say("I want an appointment")
 
 
@@ -140,7 +142,7 @@ async def test_a_booking_that_fails_is_told_and_can_be_tried_again():
         async def run(self, call, arguments):
             raise ToolError("The diary is away.")
 
-    talk = Conversation(embedded.script(), (Failing(),))
+    talk = Conversation(ScriptedAgent(), (Failing(),))
     for text in ("an appointment on Monday at three o'clock", "Anna"):
         await talk.say(text)
     assert "did not work" in await talk.say("yes")
@@ -270,7 +272,7 @@ def test_no_conversation_whatever_breaks_it(roles, text):
 
 @pytest.mark.asyncio
 async def test_it_speaks_in_sentences():
-    async with embedded.script().answer(Prompt("", (), (), "en")) as parts:
+    async with ScriptedAgent().answer(Prompt("", (), (), "en")) as parts:
         deltas = [part.text async for part in parts if isinstance(part, TextDelta)]
     assert [delta.strip() for delta in deltas] == list(GREETING)
 
@@ -453,3 +455,21 @@ async def test_opening_hours_are_of_weekdays():
     with pytest.raises(ToolError):
         await OpeningHours().run(CALL, {"day": "someday"})
     assert json.loads(await OpeningHours().run(CALL, {"day": "Sunday"}))["closed"] is True
+
+
+@pytest.mark.parametrize(
+    ("stages", "sentence"),
+    [
+        ({Stage.STT, Stage.LLM, Stage.TTS}, NOTICE),
+        ({Stage.LLM}, "Offline demo voice: scripted answers."),
+        ((), ""),
+    ],
+)
+def test_the_notice_names_the_limits_of_what_is_in_use(stages, sentence):
+    assert notice(stages) == sentence
+
+
+def test_the_notice_says_all_of_it():
+    assert NOTICE == (
+        "Offline demo voice: English, quiet room, short sentences, robotic voice, scripted answers."
+    )

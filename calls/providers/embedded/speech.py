@@ -12,11 +12,6 @@ from calls.providers.embedded.messages import pack_fields, unpack_sound
 from calls.providers.embedded.pool import Plan, PoolStatus, WorkerPool
 from calls.providers.embedded.utterance import WholeUtterance
 
-NOTICE = (
-    "Offline demo voice: English, quiet room, short sentences, robotic voice, scripted answers."
-)
-"""What the page must say while these engines and the scripted agent answer."""
-
 STT_LIMIT_MS = 20_000
 
 LONGEST_TEXT_CHARS = 2_000
