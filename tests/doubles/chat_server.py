@@ -76,7 +76,7 @@ class ChatDouble:
         script = self.scripts.popleft() if self.scripts else says("Hello.")
         if script.status == 200 and (fault := _orphaned_call(request.body)):
             script = Script(status=400, body={"error": {"message": fault, "code": None}})
-        if script.status != 200 or not request.body.get("stream"):
+        if script.status != 200 or script.body is not None or not request.body.get("stream"):
             _whole(writer, script)
             await writer.drain()
             return True
@@ -158,7 +158,8 @@ def _head(writer: asyncio.StreamWriter, script: Script, headers: dict[str, str])
 
 def _whole(writer: asyncio.StreamWriter, script: Script) -> None:
     content = "".join((delta or {}).get("content") or "" for delta in script.deltas)
-    message = {"role": "assistant", "content": content}
+    calls = [call for delta in script.deltas for call in (delta or {}).get("tool_calls", ())]
+    message = {"role": "assistant", "content": content} | ({"tool_calls": calls} if calls else {})
     choice = {"index": 0, "message": message, "finish_reason": script.finish}
     whole = {"id": "c1", "object": "chat.completion", "created": 1, "model": "m"}
     body = whole | {"choices": [choice]} if script.body is None else script.body

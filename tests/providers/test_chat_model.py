@@ -111,12 +111,58 @@ async def test_the_model_sees_calls_with_their_results_and_what_was_heard(server
 
     await answers(server, prompt(*items))
 
-    _system, _caller, calls, first, second, cut = server.requests[0].body["messages"]
+    _system, _caller, calls, first, second, cut, _cue = server.requests[0].body["messages"]
     assert [entry["id"] for entry in calls["tool_calls"]] == ["a", "b"]
     assert (first["tool_call_id"], first["content"]) == ("a", "16:00")
     assert second["tool_call_id"] == "b"
     assert "still running" in second["content"]
     assert cut["content"].startswith("It is [interrupted")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("items", "cue"),
+    [
+        pytest.param((), "Greet the caller", id="an empty conversation"),
+        pytest.param(
+            (CALLER, Item(2, Role.AGENT, "It is", turn=1)), "Go on", id="its own words last"
+        ),
+    ],
+)
+async def test_a_model_that_was_not_asked_is_told_what_to_do(server, items, cue):
+    await answers(server, Prompt("", items, (), "en"))
+
+    last = server.requests[0].body["messages"][-1]
+    assert last["role"] == "user"
+    assert cue in last["content"]
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_streams_nothing_is_asked_for_the_whole(server):
+    call = fragment(None, "a", "clock", "{}") | {"type": "function"}
+    whole = {"id": "c1", "object": "chat.completion", "created": 1, "model": "m", "choices": []}
+    answer = Script([{"content": "One moment."}, {"tool_calls": [call]}])
+    server.scripts += [Script(body=whole), answer]
+
+    assert await answers(server, prompt(tools=(TOOL,))) == [
+        TextDelta("One moment."),
+        ToolCallRequested("a", "clock", "{}"),
+    ]
+    streamed, asked_again = server.requests
+    assert streamed.body["stream"] is True
+    assert "stream" not in asked_again.body
+    assert asked_again.body["messages"] == streamed.body["messages"]
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_has_no_answer_at_all_has_failed(server):
+    nothing = {"id": "c1", "object": "chat.completion", "created": 1, "model": "m", "choices": []}
+    server.scripts += [Script(body=nothing), Script(body=nothing)]
+
+    with pytest.raises(ProviderError) as caught:
+        await answers(server)
+
+    assert caught.value.kind is ProviderFault.TRUNCATED
 
 
 FAULTS = [

@@ -28,8 +28,8 @@ class ToolCalls:
         self._by_index: dict[int, _Call] = {}
 
     def take(self, fragment: Any) -> None:
-        """Take `choices[0].delta.tool_calls[i]`."""
-        call = self._call_of(fragment.id, fragment.index)
+        """Take `choices[0].delta.tool_calls[i]`, or a whole call of an answer in one piece."""
+        call = self._call_of(fragment.id, getattr(fragment, "index", None))
         function = fragment.function
         if function is None:
             return

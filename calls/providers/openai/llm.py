@@ -1,6 +1,6 @@
 """A language model behind chat completions: the dialect that self-hosted servers speak too."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -35,24 +35,41 @@ class ChatLanguageModel:
         except CAUGHT as error:
             raise self._error(error) from None
         async with stream:
-            yield self._parts(stream)
+            yield self._parts(stream, request)
 
-    async def _parts(self, stream: Any) -> AsyncIterator[Answer]:
+    async def _parts(self, stream: Any, request: dict[str, Any]) -> AsyncIterator[Answer]:
         calls, aloud, finished = ToolCalls(), Aloud(), False
         try:
-            async for chunk in stream:
-                for choice in chunk.choices[:1]:
-                    finished = finished or choice.finish_reason is not None
-                    if text := _taken(choice.delta, calls, aloud):
-                        yield TextDelta(text)
+            async for piece, last in self._pieces(stream, request):
+                finished = finished or last
+                if text := _taken(piece, calls, aloud):
+                    yield TextDelta(text)
         except CAUGHT as error:
             raise self._error(error) from None
         if not finished:
             raise self._truncated()
         if rest := aloud.end():
             yield TextDelta(rest)
-        for request in calls.requests():
-            yield request
+        for call in calls.requests():
+            yield call
+
+    async def _pieces(
+        self, stream: Any, request: dict[str, Any]
+    ) -> AsyncIterator[tuple[Any, bool]]:
+        """Pieces of the answer, each with whether it is the last."""
+        silent = True
+        async for chunk in stream:
+            silent = False
+            for choice in chunk.choices[:1]:
+                yield choice.delta, choice.finish_reason is not None
+        for choice in await self._whole(request) if silent else ():
+            yield choice.message, True
+
+    async def _whole(self, request: dict[str, Any]) -> Sequence[Any]:
+        """The answer in one piece, from a server that streams nothing when asked to."""
+        completions = client(self._server).chat.completions
+        answer: Any = await completions.create(model=self._server.model, **request)
+        return (answer.choices or ())[:1]
 
     def _error(self, error: Exception) -> ProviderError:
         return provider_error(error, provider=NAME, stage=Stage.LLM)

@@ -12,6 +12,10 @@ from calls.ports.tools import ToolSpec
 INTERRUPTED = " [interrupted by the caller]"
 """Tells the model that the rest of its words was never heard."""
 
+GREET = "(The call begins. Greet the caller.)"
+GO_ON = "(The caller says nothing. Go on from where you were interrupted.)"
+"""Cues for when it is not the caller who spoke last: models answer only what they are asked."""
+
 
 def chat_messages(prompt: Prompt) -> list[dict[str, Any]]:
     """The prompt as messages, oldest first.
@@ -20,7 +24,10 @@ def chat_messages(prompt: Prompt) -> list[dict[str, Any]]:
     without one.
     """
     system = [{"role": "system", "content": prompt.system_prompt}] if prompt.system_prompt else []
-    return [*system, *_of_items(prompt.items)]
+    said = list(_of_items(prompt.items))
+    if said and said[-1]["role"] != "assistant":
+        return [*system, *said]
+    return [*system, *said, {"role": "user", "content": GO_ON if said else GREET}]
 
 
 def _of_items(items: Sequence[Item]) -> Iterator[dict[str, Any]]:
