@@ -28,6 +28,7 @@ from calls.providers.embedded.demo_tools import demo_tools
 from calls.providers.embedded.script import ScriptedAgent
 from calls.providers.embedded.speech import EmbeddedSpeech
 from calls.providers.embedded.summary import ExtractiveSummarizer
+from calls.providers.local.speech import LocalSpeech
 from calls.providers.openai.address import ChatServer
 from calls.providers.silero.detector import SileroDetector
 from calls.store.agents import AgentNotFoundError, AgentSettings, agent_get
@@ -72,6 +73,13 @@ def speech() -> EmbeddedSpeech:
     return EmbeddedSpeech.with_workers(calls_settings().speech_workers, _CLOCK)
 
 
+@cache
+def local_speech() -> LocalSpeech:
+    """Downloaded models, for the agents that ask for them; no process before one does."""
+    wanted = calls_settings()
+    return LocalSpeech.with_workers(wanted.local_models_dir, wanted.speech_workers, _CLOCK)
+
+
 def accepting() -> bool:
     """Whether one more call may begin here."""
     try:
@@ -98,6 +106,7 @@ async def shutdown() -> None:
     await registry().drain()
     await registry().close()
     await speech().close()
+    await local_speech().close()
     await asyncio.to_thread(_close_store)
     if _chat_server() is not None:
         from calls.providers.openai.client import clients_close
@@ -133,8 +142,9 @@ def notice(agent: AgentSettings) -> str:
 
 
 def _embedded_limits(agent: AgentSettings) -> Iterator[tuple[Stage, str]]:
-    yield Stage.STT, "English, quiet room, short sentences"
-    if not agent.tts_disabled:
+    if agent.stt_provider != LocalSpeech.stt_name:
+        yield Stage.STT, "English, quiet room, short sentences"
+    if not agent.tts_disabled and agent.tts_provider != LocalSpeech.tts_name:
         yield Stage.TTS, "robotic voice"
     if not calls_settings().llm_base_url:
         yield Stage.LLM, "scripted answers"
@@ -250,10 +260,13 @@ def _services(agent: AgentSettings) -> Services:
     A language model on a server of the operator's takes the place of the script.
     """
     server = _chat_server()
+    local_stt = agent.stt_provider == LocalSpeech.stt_name
+    local_tts = agent.tts_provider == LocalSpeech.tts_name
+    tts = local_speech().tts if local_tts else speech().tts
     return Services(
-        stt=speech().stt,
+        stt=local_speech().stt if local_stt else speech().stt,
         llm=ScriptedAgent() if server is None else _chat_model(server),
-        tts=None if agent.tts_disabled else speech().tts,
+        tts=None if agent.tts_disabled else tts,
     )
 
 

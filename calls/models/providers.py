@@ -7,9 +7,9 @@ them. An app that brings a provider registers its name in `AppConfig.ready`.
 from calls.domain.events import Stage
 
 _KNOWN: dict[Stage, dict[str, str]] = {
-    Stage.STT: {"embedded": "Embedded (offline)"},
+    Stage.STT: {"embedded": "Embedded (offline)", "whisper": "Whisper (downloaded model)"},
     Stage.LLM: {"embedded": "Embedded (offline)"},
-    Stage.TTS: {"embedded": "Embedded (offline)"},
+    Stage.TTS: {"embedded": "Embedded (offline)", "piper": "Piper (downloaded voice)"},
 }
 
 

@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command
 
 from calls.providers.local.catalogue import BUILT_IN, catalogue_read
 from calls.providers.local.errors import LocalModelError
+from calls.providers.local.shelf import Shelf
 from tests.doubles.file_server import FileServer, file_server
 
 MODEL = bytes(range(256)) * 4_000
@@ -91,6 +92,8 @@ def test_a_model_is_downloaded_verified_and_listed(models: Path, catalogue):
     assert (models / "tone/voice.onnx").read_bytes() == MODEL
     assert (models / "tone/voice.onnx.json").read_bytes() == CONFIG
     assert not list(models.glob("**/*.part*"))
+    assert Shelf(models).installed_of("piper") == {"tone": ("en-US",)}
+    assert Shelf(models).installed_of("whisper") == {}
     listed = run("list", "--catalogue", catalogue())
     assert "tone  [installed]" in listed
     assert "whisper-base  [not installed]" in listed

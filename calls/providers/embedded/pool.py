@@ -12,7 +12,7 @@ from calls.ports.clock import Clock
 from calls.ports.errors import ProviderError, ProviderFault
 from calls.providers.embedded.job import Job
 from calls.providers.embedded.messages import Kind, Message
-from calls.providers.embedded.process import WorkerProcess
+from calls.providers.embedded.process import MODULE, WorkerProcess
 
 WAITING_PER_WORKER = 4
 """So many jobs may wait for each worker; one more is told "busy" at once."""
@@ -25,7 +25,7 @@ class Plan:
     """What a pool is for.
 
     Attributes:
-        kind: the engine of its workers, `stt` or `tts`.
+        kind: the engine of its workers, as their program `module` calls it.
         provider: the name that errors carry.
         size: how many workers there are at most.
         limit_ms: the longest that one job may take.
@@ -36,6 +36,7 @@ class Plan:
     stage: Stage
     size: int
     limit_ms: int
+    module: str = MODULE
 
     def error(self, kind: ProviderFault, message: str, *, retryable: bool = True) -> ProviderError:
         return ProviderError(
@@ -221,7 +222,8 @@ class WorkerPool:
         await job.news.wait()
 
     async def _hire(self) -> None:
-        worker = WorkerProcess(self._plan.kind, self._plan.limit_ms, self._clock, self)
+        plan = self._plan
+        worker = WorkerProcess(plan.kind, plan.limit_ms, self._clock, self, module=plan.module)
         self._workers.append(worker)
         try:
             await worker.start()

@@ -45,16 +45,20 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     """A process that does one job at a time.
 
     Args:
-        kind: the engine it runs, `stt` or `tts`.
+        kind: the engine it runs, as its module calls it.
         limit_ms: the longest that a job may take; the process is killed then.
+        module: the program, which takes `kind` and its alarm's milliseconds.
     """
 
-    def __init__(self, kind: str, limit_ms: int, clock: Clock, owner: Owner) -> None:
+    def __init__(
+        self, kind: str, limit_ms: int, clock: Clock, owner: Owner, *, module: str = MODULE
+    ) -> None:
         self.ready = False
         self.dead = False
         self.gone = asyncio.Event()
         """Set when the process has ended and its pipes are closed."""
         self._kind = kind
+        self._module = module
         self._limit_ms = limit_ms
         self._clock = clock
         self._owner = owner
@@ -75,7 +79,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         alarm_ms = str(self._limit_ms + ALARM_MS)
         self._transport, _ = await asyncio.get_running_loop().subprocess_exec(
             lambda: self,
-            *(sys.executable, "-m", MODULE, self._kind, alarm_ms),
+            *(sys.executable, "-m", self._module, self._kind, alarm_ms),
             stderr=asyncio.subprocess.DEVNULL,
             cwd=ROOT,
         )

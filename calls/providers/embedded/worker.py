@@ -112,12 +112,13 @@ def serve(line: Line, work: Work, limit_ms: int) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def main(kind: str, limit_ms: int) -> None:
+def run(prepare: Callable[[], Work], limit_ms: int) -> None:
+    """Be a worker for what `prepare` makes ready, until the input ends."""
     # An interrupt from the terminal is for the web process, which then closes the line.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     line = Line()
     try:
-        work = WORK[kind]()
+        work = prepare()
     except Exception as error:  # noqa: BLE001 - said to the web process, which names it
         line.send(Message(Kind.FAILED, 0, pack_fields(error=f"{type(error).__name__}: {error}")))
         return
@@ -127,6 +128,6 @@ def main(kind: str, limit_ms: int) -> None:
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1], int(sys.argv[2]))
+        run(WORK[sys.argv[1]], int(sys.argv[2]))
     except BrokenPipeError:
         os._exit(0)

@@ -40,10 +40,14 @@ class Shelf:
     def installed(self, name: str) -> bool:
         return (self.folder(name) / NOTE).is_file()
 
-    def installed_of(self, engine: str) -> tuple[str, ...]:
-        """The names of the complete models of an engine, sorted."""
-        notes = sorted(self._folder.glob(f"*/{NOTE}"))
-        return tuple(note.parent.name for note in notes if _read(note).get("engine") == engine)
+    def installed_of(self, engine: str) -> dict[str, tuple[str, ...]]:
+        """The complete models of an engine and their languages, sorted by name."""
+        read = {path.parent.name: _read(path) for path in sorted(self._folder.glob(f"*/{NOTE}"))}
+        return {
+            name: tuple(note["languages"])
+            for name, note in read.items()
+            if note["engine"] == engine
+        }
 
     def unknown(self, model: LocalModel) -> tuple[str, ...]:
         """Files whose checksum neither the catalogue nor an earlier download tells."""
@@ -74,7 +78,8 @@ class Shelf:
             folder = self.folder(model.name)
             folder.mkdir(exist_ok=True)
             sums = {file.name: self._have(model, file, told) for file in model.files}
-            _write(folder / NOTE, {"engine": model.engine, "sha256": sums})
+            note = {"engine": model.engine, "languages": model.languages, "sha256": sums}
+            _write(folder / NOTE, note)
         except OSError as error:
             raise LocalModelError(f"{error.filename or self._folder}: {error.strerror}.") from error
 
