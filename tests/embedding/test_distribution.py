@@ -26,7 +26,8 @@ def _imported(folder: Path) -> set[str]:
 
 def test_everything_that_the_app_imports_is_asked_for():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
+    lines = [*project["dependencies"], *project["optional-dependencies"]["local"]]
+    wanted = {canonicalize_name(Requirement(line).name) for line in lines}
     providers = packages_distributions()
     missing = {
         name
@@ -39,7 +40,8 @@ def test_everything_that_the_app_imports_is_asked_for():
 def test_everything_that_is_asked_for_is_what_the_suite_runs_with():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pins = {}
-    for line in (ROOT / "requirements.txt").read_text().splitlines():
+    files = [ROOT / "requirements.txt", ROOT / "requirements-local.txt"]
+    for line in "\n".join(file.read_text() for file in files).splitlines():
         if "==" in line:
             pin = Requirement(line)
             if pin.marker is None or pin.marker.evaluate():
