@@ -190,7 +190,7 @@ def test_a_file_that_is_not_there_says_so(models: Path, catalogue, server: FileS
 
 def test_a_server_that_says_nothing_more_is_left(models: Path, catalogue, server: FileServer):
     server.stalls = True
-    said = install_refusal(catalogue(), "--stall-seconds", "0.2")
+    said = install_refusal(catalogue(), "--stall-seconds", "1")
     assert said.startswith("The server says nothing; voice.onnx can be gone on with")
     assert (models / "tone/voice.onnx.part").stat().st_size == len(MODEL) // 2
 
