@@ -199,9 +199,7 @@ def main() -> None:
     parser.add_argument("--agent", choices=["instant", "demo"], nargs="+")
     parser.add_argument("--speech", type=Path, help="a 16 kHz mono WAV with one sentence")
     options = parser.parse_args()
-    speech = _sentence(
-        options.speech or ROOT / "tests" / "fixtures" / "audio" / "opening-hours.wav"
-    )
+    speech = _sentence(options.speech or ROOT / "tests" / "fixtures" / "callers" / "hours.wav")
     with tempfile.TemporaryDirectory(prefix="bench-") as place:
         template = Path(place) / "installation"
         template.mkdir()
