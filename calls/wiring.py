@@ -25,6 +25,7 @@ from calls.ports.voice import VoiceProfile
 from calls.providers.cascade.session import Cascade, Manner
 from calls.providers.code import CodeAgent, agent_class, open_agent, replaced_stages
 from calls.providers.embedded.demo_tools import demo_tools
+from calls.providers.embedded.notice import notice as embedded_notice
 from calls.providers.embedded.script import ScriptedAgent
 from calls.providers.embedded.speech import EmbeddedSpeech
 from calls.providers.embedded.summary import ExtractiveSummarizer
@@ -137,17 +138,16 @@ def notice(agent: AgentSettings) -> str:
     own: frozenset[Stage] = frozenset()
     if agent.code_path:
         own = replaced_stages(agent_class(agent.code_path, agent.slug))
-    limits = [text for stage, text in _embedded_limits(agent) if stage not in own]
-    return f"Offline demo voice: {', '.join(limits)}." if limits else ""
+    return embedded_notice(set(_embedded_stages(agent)) - own)
 
 
-def _embedded_limits(agent: AgentSettings) -> Iterator[tuple[Stage, str]]:
+def _embedded_stages(agent: AgentSettings) -> Iterator[Stage]:
     if agent.stt_provider != LocalSpeech.stt_name:
-        yield Stage.STT, "English, quiet room, short sentences"
+        yield Stage.STT
     if not agent.tts_disabled and agent.tts_provider != LocalSpeech.tts_name:
-        yield Stage.TTS, "robotic voice"
+        yield Stage.TTS
     if not calls_settings().llm_base_url:
-        yield Stage.LLM, "scripted answers"
+        yield Stage.LLM
 
 
 def summarizers(_agent: Mapping[str, Any]) -> Summarizers:

@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+import os
+import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -96,8 +99,10 @@ class WorkerProcess(asyncio.SubprocessProtocol):
 
     def kill(self) -> None:
         """End it at once, whatever it does."""
-        if self._transport is not None:
-            self._transport.close()
+        # Not through the transport: that would take the exit status away from whoever waits for it.
+        if self._transport is not None and self._transport.get_returncode() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self._transport.get_pid(), signal.SIGKILL)
         self._die()
 
     @override
@@ -115,10 +120,13 @@ class WorkerProcess(asyncio.SubprocessProtocol):
 
     @override
     def process_exited(self) -> None:
-        self.kill()
+        self._die()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
+        """The process has ended, and everything it said has been read."""
+        if self._transport is not None:
+            self._transport.close()
         self._die()
         self.gone.set()
 
