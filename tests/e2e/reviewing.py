@@ -60,8 +60,9 @@ class Reviewer:
     async def open_conversation(self, words: str) -> None:
         """Find the one conversation in which this was said, and open it, summary and all."""
         await self.page.get_by_role("link", name="Conversations").first.click()
-        await self.page.get_by_role("searchbox").fill(f'"{words}"')
+        await self.page.locator("#searchbar").fill(f'"{words}"')
         await self.page.keyboard.press("Enter")
+        await self.page.wait_for_url(re.compile(r"[?&]q="))
         await self.page.locator("#result_list tbody th a").click()
         await expect(self.page.locator(".review.playable")).to_be_visible()
         for _ in range(_POLLS):
