@@ -159,6 +159,11 @@ async def test_silence_is_nothing_understood(speech, pcm):
     assert await understood(speech, pcm) == ""
 
 
+async def test_sound_at_full_scale_is_no_trouble(speech):
+    square = b"\xff\x7f" * 40 + b"\x00\x80" * 40
+    assert await understood(speech, square * 200) == await understood(speech, square * 200)
+
+
 async def test_a_pause_is_used_and_the_whole_is_still_understood(speech):
     """While the caller pauses what was said is already worked on; going on discards that."""
     await speech.stt_pool.warm()
