@@ -33,7 +33,8 @@ async def test_a_booking_is_what_the_conversation_was_about():
     assert draft.title == "Book appointment (Monday, 15:00, John Smith)"
     assert draft.outcome == "book appointment: done"
     assert "how much does a cleaning cost" in draft.key_points
-    assert "A check-up costs fifty dollars." in draft.summary
+    assert "“A check-up costs fifty dollars”" in draft.summary
+    assert "Done on the way: Book appointment (Monday, 15:00, John Smith)." in draft.summary
     assert "scripted demo" not in draft.summary
     assert draft.language == "en"
 
@@ -44,6 +45,24 @@ async def test_without_tools_the_first_question_is_the_title():
     draft = await ExtractiveSummarizer().summarize(items, language="de")
     assert draft.title == "Do you have parking near the house"
     assert draft.outcome == "answered"
+
+
+def test_courtesies_are_left_out():
+    items = [
+        Item(1, Role.USER, "When do you close today?", turn=1),
+        Item(2, Role.AGENT, "We close at five.", turn=1),
+        Item(3, Role.USER, "thank you goodbye", turn=2),
+        Item(4, Role.AGENT, "Thank you for calling. Goodbye!", turn=2),
+    ]
+    draft = summarize(items)
+    assert draft.key_points == ("When do you close today?",)
+    assert draft.summary == (
+        "The caller spoke 2 times: “When do you close today?”. The agent answered: “We close at five”."
+    )
+
+
+def test_a_question_of_small_words_is_one():
+    assert summarize([Item(1, Role.USER, "who are you", turn=1)]).title == "Who are you"
 
 
 def test_nothing_was_said():

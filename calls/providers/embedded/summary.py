@@ -27,6 +27,26 @@ _COMMON = frozenset(
         *("thanks", "like", "just", "about", "goodbye", "okay", "said", "anything", "else"),
     ]
 )
+_COURTESIES = frozenset(
+    [
+        *("hello", "hi", "hey", "good", "morning", "afternoon", "evening", "day", "nice", "have"),
+        *(
+            "thank",
+            "thanks",
+            "you",
+            "very",
+            "so",
+            "much",
+            "for",
+            "calling",
+            "a",
+            "and",
+            "to",
+            "then",
+        ),
+        *("yes", "no", "okay", "ok", "please", "sure", "bye", "goodbye", "welcome", "are", "all"),
+    ]
+)
 
 
 class ExtractiveSummarizer:
@@ -61,7 +81,14 @@ def summarize(items: Sequence[Item]) -> SummaryDraft:
 def _sentences(items: Iterable[Item], role: Role) -> list[str]:
     """What that side said, sentence by sentence, none twice, greetings and the like left out."""
     found = (s.strip() for item in items if item.role is role for s in _SENTENCE.findall(item.text))
-    return list(dict.fromkeys(s for s in found if len(s.split()) >= FEWEST_WORDS))
+    return list(
+        dict.fromkeys(s for s in found if len(s.split()) >= FEWEST_WORDS and not _courteous(s))
+    )
+
+
+def _courteous(sentence: str) -> bool:
+    """Whether there is nothing in it but a greeting, thanks or a farewell."""
+    return all(word.strip(",.!?") in _COURTESIES for word in sentence.lower().split())
 
 
 def _answers(spoken: Sequence[Item]) -> list[str]:
@@ -100,12 +127,17 @@ def _summary(
     spoken: Sequence[Item], asked: Sequence[str], done: Sequence[Item], weights: Counter[str]
 ) -> str:
     turns = sum(item.role is Role.USER for item in spoken)
-    parts = [f"The caller spoke {turns} time{'' if turns == 1 else 's'}."]
-    if asked:
-        parts.append("Caller: " + " / ".join(_best(asked, weights, 3)))
+    spoke = f"The caller spoke {turns} time{'' if turns == 1 else 's'}"
+    parts = [f"{spoke}: {_quoted(_best(asked, weights, 3))}." if asked else f"{spoke}."]
     if answers := _best(_answers(spoken), weights, 3):
-        parts.append("Agent: " + " / ".join(answers))
-    return " ".join((*parts, *(f"{_done(item)}." for item in done)))
+        parts.append(f"The agent answered: {_quoted(answers)}.")
+    if done:
+        parts.append(f"Done on the way: {', '.join(map(_done, done))}.")
+    return " ".join(parts)
+
+
+def _quoted(sentences: Iterable[str]) -> str:
+    return ", ".join(f"“{sentence.rstrip('.')}”" for sentence in sentences)
 
 
 def _done(item: Item) -> str:
