@@ -6,15 +6,41 @@ from calls.domain.events import Stage
 
 
 class ProviderFault(StrEnum):
+    """What went wrong, as far as it matters for what to do next."""
+
+    AUTH = "auth"
+    """The key is missing, unknown or not allowed to do this."""
+    QUOTA = "quota"
+    """The account has no credit left."""
+    NOT_FOUND = "not_found"
+    """No such model, voice or address."""
+    REFUSED = "refused"
+    """The request itself is wrong: trying again gives the same."""
+    UNSUPPORTED = "unsupported"
+    """The server cannot do this at all."""
     BUSY = "busy"
+    """Too many requests, or overloaded."""
     TIMEOUT = "timeout"
     UNAVAILABLE = "unavailable"
-    REFUSED = "refused"
-    """Key, quota or input: trying again gives the same."""
+    """No connection, a lost one, or a failure on the other side."""
     TRUNCATED = "truncated"
     """The stream ended early without saying so."""
-    CRASHED = "crashed"
     INVALID = "invalid"
+    """What came is not what the protocol allows."""
+    CRASHED = "crashed"
+    """A worker process of our own died."""
+
+
+FATAL_FAULTS = frozenset(
+    {
+        ProviderFault.AUTH,
+        ProviderFault.QUOTA,
+        ProviderFault.NOT_FOUND,
+        ProviderFault.REFUSED,
+        ProviderFault.UNSUPPORTED,
+    }
+)
+"""The same request can only fail again; what helps is another provider, or a person."""
 
 
 class ProviderError(Exception):

@@ -5,6 +5,7 @@ from typing import Protocol
 from calls.domain.errors import EndReason
 from calls.domain.items import Item
 from calls.domain.timings import Turn
+from calls.domain.usage import ServiceUse
 
 
 class CallRecords(Protocol):
@@ -21,6 +22,10 @@ class CallRecords(Protocol):
 
     async def store_turn(self, turn: Turn) -> None:
         """Write the turn, or overwrite the one of the same number."""
+        ...
+
+    async def store_use(self, use: ServiceUse) -> None:
+        """Write what a provider was asked for, or overwrite the one of the same number."""
         ...
 
     async def finish(self, reason: EndReason, *, duration_ms: int) -> None:

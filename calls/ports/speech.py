@@ -3,11 +3,31 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from calls.domain.events import Direction
 from calls.domain.items import Item, Mark
 from calls.ports.tools import ToolSpec
+
+
+@runtime_checkable
+class CallScoped(Protocol):
+    """A service that holds connections of its own for one call, and so belongs to that call.
+
+    The voice session enters it when it begins and leaves it when it ends, both in one task.
+    """
+
+    async def __aenter__(self) -> object:
+        """Begin; connects nothing and cannot fail."""
+        ...
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Let go of everything, within a second whatever hangs."""
+        ...
+
+    def warm(self) -> None:
+        """It is about to be used: connect in the background. What fails is told at use."""
+        ...
 
 
 class Transcriber(Protocol):
@@ -31,12 +51,17 @@ class Transcriber(Protocol):
 
 
 class SpeechToText(Protocol):
-    name: str
+    @property
+    def name(self) -> str:
+        """Provider and model, such as "openai:gpt-transcribe"; of a choice, who served last."""
+        ...
 
     def utterance(
         self, *, language: str, context: str = ""
     ) -> AbstractAsyncContextManager[Transcriber]:
         """Begin an utterance. Leaving the context frees everything at once, finished or not.
+
+        What the provider says of model, request and cost goes to `calls.ports.usage.note`.
 
         Args:
             language: BCP 47 tag.
@@ -87,10 +112,15 @@ class Prompt:
 
 
 class LanguageModel(Protocol):
-    name: str
+    @property
+    def name(self) -> str:
+        """Provider and model, such as "openai:gpt-transcribe"; of a choice, who served last."""
+        ...
 
     def answer(self, prompt: Prompt) -> AbstractAsyncContextManager[AsyncIterator[Answer]]:
         """Stream an answer. Leaving the context frees the connection at once.
+
+        What the provider says of model, request and cost goes to `calls.ports.usage.note`.
 
         Raises (on entry or while iterating):
             ProviderError: stage LLM; TRUNCATED when the stream ends early.
@@ -107,12 +137,21 @@ class SpokenAudio:
 
 
 class TextToSpeech(Protocol):
-    name: str
+    @property
+    def name(self) -> str:
+        """Provider and model, such as "openai:gpt-transcribe"; of a choice, who served last."""
+        ...
 
     def speak(
         self, text: str, *, language: str, voice: str, speed: float
     ) -> AbstractAsyncContextManager[AsyncIterator[SpokenAudio]]:
         """Stream the audio of one sentence or clause. Leaving the context stops it at once.
+
+        What the provider says of model, request and cost goes to `calls.ports.usage.note`.
+
+        Args:
+            voice: the provider's own name for it; empty for its default.
+            speed: 1.0 is the voice's normal pace; a provider that knows other bounds clamps it.
 
         Raises (on entry or while iterating):
             ProviderError: stage TTS.
@@ -122,7 +161,10 @@ class TextToSpeech(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a cascade is made of. Without `tts` answers are text alone."""
+    """What a cascade is made of. Without `tts` answers are text alone.
+
+    A service that is `CallScoped` belongs to one call; others serve many at once.
+    """
 
     stt: SpeechToText
     llm: LanguageModel

@@ -1,8 +1,8 @@
 """The summary of a finished conversation, as the store sees it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from calls.domain.items import Item
 
@@ -35,5 +35,23 @@ class Summarizer(Protocol):
 
         Raises:
             ProviderError: stage LLM. `retryable` says whether it is worth trying again.
+        """
+        ...
+
+
+class Extractor(Protocol):
+    name: str
+
+    async def extract(
+        self, items: Sequence[Item], *, schema: Mapping[str, Any], language: str
+    ) -> Mapping[str, Any]:
+        """Pick data out of the items, oldest first; the result fits the schema.
+
+        Args:
+            schema: a JSON schema (2020-12) of type object, without references to elsewhere.
+            language: BCP 47 tag for what is put into words.
+
+        Raises:
+            ProviderError: stage LLM; INVALID when the result would not fit.
         """
         ...

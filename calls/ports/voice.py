@@ -1,11 +1,15 @@
 """The voice session: one call's ears, mind and voice."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol, Self
 
 from calls.domain.events import Event
 from calls.domain.items import Item
+from calls.ports.usage import ServiceReport
+
+ReportTaker = Callable[[ServiceReport, int | None], None]
+"""Takes a report, and the response it belongs to; None: it belongs to the caller's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,11 @@ class VoiceProfile:
     tts: str
     notice: str = ""
     all_audio: bool = False
-    """True for sessions with ears of their own: they get every frame, not utterances only."""
+    """True for sessions with ears of their own: they get every frame, not utterances only.
+
+    Such a session says itself when the caller speaks, with `SpeechStarted`, `SpeechStopped` and,
+    when the turn is over, `TalkStopped`; `commit` follows as an answer to that.
+    """
 
 
 class VoiceSession(Protocol):
@@ -78,12 +86,23 @@ class VoiceSession(Protocol):
         """Stop that response and free what it holds at once. Unknown ids are ignored."""
         ...
 
+    async def settle(self, response_id: int, heard_ms: int) -> None:
+        """Of that response so much was heard, and that is final; comes before what follows it.
+
+        A session that keeps the conversation itself forgets the rest. Unknown ids are ignored.
+        """
+        ...
+
     async def reset(self, system_prompt: str | None) -> None:
         """The conversation was replaced; None keeps the system prompt."""
         ...
 
     def hold(self, held: bool, /) -> None:
         """True: enough audio lies ahead, begin no further sentence; False: go on."""
+        ...
+
+    def report_to(self, take: ReportTaker, /) -> None:
+        """Tell of every request to a provider once it is over; `take` neither waits nor raises."""
         ...
 
     def events(self) -> AsyncIterator[Event]:

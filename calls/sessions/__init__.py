@@ -1,0 +1,1 @@
+"""What every kind of voice session is built of: its tasks, its deadlines, its sentences."""
