@@ -3,9 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
-from calls.domain.effects import Effect
+from calls.domain.effects import Effect, StoreTurn
 from calls.domain.items import Item
 from calls.domain.state import CallState, Response
+from calls.domain.timings import Turn
 
 
 class Draft:
@@ -42,3 +43,17 @@ class Draft:
 
     def item(self, item_id: int) -> Item:
         return self.state.items[item_id - 1]
+
+    def record(self, turn: Turn) -> None:
+        """Put a turn on the record, or what is now known of it in place of what was."""
+        self.do(StoreTurn(turn))
+        if turn.turn == self.state.turn:
+            self.set(turn_recorded=True)
+
+    def record_open_turn(self) -> None:
+        """Put the latest turn on the record if nothing is there, and nothing under way will."""
+        state = self.state
+        under_way = {awaited.turn for awaited in state.awaiting}
+        under_way |= {answer.turn for answer in (state.response, state.cut) if answer is not None}
+        if not state.turn_recorded and state.turn not in under_way:
+            self.record(Turn(state.turn, state.timings, stt=state.stt))

@@ -52,8 +52,12 @@ class EndAsked(Event):
 # The caller
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechStarted(Event):
     """The detector is sure of speech. Audio of the utterance follows, pre-roll first."""
+
+    first_speech_ms: int | None = None
+    """When it began to be spoken; None: only the moment is known at which it was noticed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

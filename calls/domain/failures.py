@@ -87,10 +87,8 @@ def _worn_out(draft: Draft) -> bool:
 
 def _not_heard(draft: Draft) -> None:
     awaited = turns.take_awaited(draft)
-    draft.do(
-        do.SendTranscript(awaited.turn, "", final=True),
-        do.StoreTurn(Turn(awaited.turn, awaited.timings, error=ErrorCode.STT_FAILED)),
-    )
+    draft.do(do.SendTranscript(awaited.turn, "", final=True))
+    draft.record(Turn(awaited.turn, awaited.timings, error=ErrorCode.STT_FAILED))
     if not floor.is_free(draft.state) or draft.state.unanswered:
         return
     reason = EndReason.PROVIDER_FAILED if _worn_out(draft) else None

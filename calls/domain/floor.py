@@ -44,12 +44,17 @@ def pass_on(draft: Draft) -> None:
         responses.speak(draft, now.text, metadata=now.metadata)
 
 
-def begin_utterance(draft: Draft) -> None:
-    """The caller speaks, or speaks on, and the agent listens."""
+def begin_utterance(draft: Draft, first_speech_ms: int | None = None) -> None:
+    """The caller speaks, or speaks on, and the agent listens.
+
+    Sound that was held up by an outage was spoken before it came: `first_speech_ms` says when.
+    """
     state = draft.state
     playback.interrupt(draft)
     if state.caller is Caller.SILENT:
-        draft.set(utterance_started_ms=draft.at_ms, idle_prompts=0)
+        noticed_ms = draft.at_ms if first_speech_ms is None else first_speech_ms
+        started_ms = max(0, min(noticed_ms, draft.at_ms))
+        draft.set(utterance_started_ms=started_ms, idle_prompts=0)
         if state.link is Link.ATTACHED:
             draft.do(do.StartTimer(timers.MAX_TURN, draft.at_ms + state.policy.max_turn_ms))
     draft.set(caller=Caller.SPEAKING, unheeded=False)

@@ -8,6 +8,7 @@ from calls.domain.draft import Draft
 from calls.domain.errors import EndReason
 from calls.domain.items import ItemStatus
 from calls.domain.state import Caller, Link
+from calls.domain.timings import Turn
 
 
 def on_call_started(draft: Draft, _event: ev.CallStarted) -> None:
@@ -112,6 +113,7 @@ def end(draft: Draft, reason: EndReason) -> None:
     playback.settle_cut(draft)
     if draft.state.caller is not Caller.SILENT:
         turns.commit(draft)
+    draft.record_open_turn()
     draft.set(link=Link.ENDING, end_reason=reason)
     for timer in (timers.ENDPOINT, timers.MAX_TURN, timers.MAX_CALL, timers.HARD_END):
         draft.do(do.CancelTimer(timer))
@@ -138,5 +140,7 @@ def close(draft: Draft) -> None:
     assert draft.state.end_reason is not None
     for item_id in draft.state.tool_items.values():
         change_item(draft, item_id, status=ItemStatus.FAILED, ended_ms=draft.at_ms)
+    for awaited in draft.state.awaiting:
+        draft.record(Turn(awaited.turn, awaited.timings))
     draft.set(link=Link.CLOSED, tool_items={})
     draft.do(do.CancelTimer(timers.END), do.EndCall(draft.state.end_reason))

@@ -31,7 +31,7 @@ def step(state: CallState, event: ev.Event) -> Step:
         return state, ()
     if type(event) is ev.MicAudio:
         # The commonest event by far, and it changes nothing.
-        heard = state.caller is not Caller.SILENT
+        heard = state.all_audio or state.caller is not Caller.SILENT
         return state, (do.ForwardAudio(event.pcm),) if heard else ()
     draft = Draft(state, event.at_ms)
     _HANDLERS[type(event)](draft, event)

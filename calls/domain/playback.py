@@ -120,7 +120,8 @@ def _record(draft: Draft, now: Response, *, cut: bool) -> bool:
         }
         _write(draft, now, fields)
     turn = replace(_turn(now), interrupted=cut_short and bool(now.segments))
-    draft.do(do.StoreTurn(turn), do.SendTurn(turn))
+    draft.record(turn)
+    draft.do(do.SendTurn(turn))
     return cut_short
 
 

@@ -21,7 +21,10 @@ from calls.domain.timings import TurnTimings
 
 def begin_turn(draft: Draft, timings: TurnTimings | None = None) -> None:
     """A new turn; without timings it is the agent's own initiative."""
-    draft.set(turn=draft.state.turn + 1, timings=timings or TurnTimings(), stt="")
+    draft.record_open_turn()
+    draft.set(
+        turn=draft.state.turn + 1, turn_recorded=False, timings=timings or TurnTimings(), stt=""
+    )
 
 
 def create(draft: Draft) -> None:

@@ -138,6 +138,8 @@ class Announcement:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallState:
     policy: Policy
+    all_audio: bool = False
+    """The voice session has ears of its own, and hears everything."""
     link: Link = Link.NEW
     caller: Caller = Caller.SILENT
     utterance_started_ms: int = 0
@@ -170,6 +172,8 @@ class CallState:
     tool_items: Mapping[str, int] = field(default_factory=dict)
     """Tool call id to item id, of calls that have not settled."""
     turn: int = 0
+    turn_recorded: bool = True
+    """Something of the latest turn is on the record; there is no turn before the first."""
     next_response_id: int = 1
     failures: int = 0
     misses: int = 0

@@ -12,14 +12,15 @@ from calls.domain.state import Awaited, Caller, Link
 from calls.domain.timings import Turn, TurnTimings
 
 
-def on_speech_started(draft: Draft, _event: ev.SpeechStarted | ev.TalkStarted) -> None:
+def on_speech_started(draft: Draft, event: ev.SpeechStarted | ev.TalkStarted) -> None:
     state = draft.state
     if state.link not in floor.LIVE or state.caller is Caller.SPEAKING:
         return
     if floor.is_deaf(state):
         draft.set(unheeded=True)
     else:
-        floor.begin_utterance(draft)
+        noticed = ev.SpeechStarted() if isinstance(event, ev.TalkStarted) else event
+        floor.begin_utterance(draft, noticed.first_speech_ms)
 
 
 def on_speech_stopped(draft: Draft, event: ev.SpeechStopped) -> None:
@@ -102,7 +103,7 @@ def on_final(draft: Draft, event: ev.TranscriptFinal) -> None:
         draft.set(timings=timings, stt=event.provider)
     if not (text and latest and floor.is_free(draft.state)):
         # No answer follows that would put this turn on the record.
-        draft.do(do.StoreTurn(Turn(awaited.turn, timings, stt=event.provider)))
+        draft.record(Turn(awaited.turn, timings, stt=event.provider))
     if text:
         _add_words(draft, awaited, text)
     else:
@@ -161,7 +162,5 @@ def give_up(draft: Draft) -> None:
         draft.do(do.DiscardTurn())
     while draft.state.awaiting:
         awaited = take_awaited(draft)
-        draft.do(
-            do.SendTranscript(awaited.turn, "", final=True),
-            do.StoreTurn(Turn(awaited.turn, awaited.timings)),
-        )
+        draft.do(do.SendTranscript(awaited.turn, "", final=True))
+        draft.record(Turn(awaited.turn, awaited.timings))

@@ -198,9 +198,9 @@ class Intake:
             self._spent -= 1
             return
         match self._tracker.take(probability):
-            case SpeechBegan():
+            case SpeechBegan(first_samples, heard_samples):
                 self._tail_bytes = CALLER.bytes(TAIL_MS)
-                self._post(ev.SpeechStarted())
+                self._began(window.end - (heard_samples - first_samples))
                 self._hand_on(window.pcm)
             case SpeechEnded(last_samples, heard_samples):
                 self._hand_on(window.pcm)
@@ -209,6 +209,10 @@ class Intake:
                 if self._tracker.speaking:
                     self._tail_bytes = CALLER.bytes(TAIL_MS)
                 self._hand_on(window.pcm)
+
+    def _began(self, first_samples: int) -> None:
+        first_speech_ms = min(self._now_ms(), self._timeline.ms_at(first_samples))
+        self._post(ev.SpeechStarted(first_speech_ms=first_speech_ms))
 
     def _ended(self, last_samples: int) -> None:
         last_speech_ms = min(self._now_ms(), self._timeline.ms_at(last_samples))

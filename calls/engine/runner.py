@@ -12,7 +12,9 @@ from calls.domain import events as ev
 from calls.domain.errors import CallError, EndReason, ErrorCode
 from calls.domain.machine import step
 from calls.domain.state import Caller, CallState, Link, Policy
+from calls.domain.usage import ServiceUse
 from calls.engine.lanes import Lane
+from calls.engine.ledger import Ledger
 from calls.engine.line import GONE_CODE, TAKEN_OVER_CODE, Line
 from calls.engine.playout import Playout
 from calls.engine.timers import Timers
@@ -58,7 +60,7 @@ class CallRunner:
     def __init__(self, setup: CallSetup) -> None:
         self.info = setup.info
         self.setup = setup
-        self.state = CallState(policy=setup.policy)
+        self.state = CallState(policy=setup.policy, all_audio=setup.voice.profile.all_audio)
         self.dropped_audio = 0
         self._clock = setup.clock
         self._began_ms = setup.clock.now_ms()
@@ -88,8 +90,12 @@ class CallRunner:
         self._voice_lane: Lane[do.Effect] = Lane(
             self._speak_to_voice, limit=VOICE_JOBS, overflow=self._drop_audio
         )
-        self._record_lane: Lane[do.Effect] = Lane(
+        self._record_lane: Lane[do.Effect | ServiceUse] = Lane(
             self._record, limit=RECORD_JOBS, overflow=lambda lane, job: lane.force(job)
+        )
+        self._ledger = Ledger(self._keep_use, self._began_ms)
+        self._voice.report_to(
+            lambda report, response_id: self._ledger.take(report, response_id, self.state)
         )
 
     # Events
@@ -254,6 +260,7 @@ class CallRunner:
         try:
             if self.setup.recording is not None:
                 await self.setup.recording.close(duration_ms)
+            await self._ledger.settle(self._records)
         finally:
             await self._records.finish(reason, duration_ms=duration_ms)
         await self._line.close()
@@ -294,22 +301,46 @@ class CallRunner:
                 await self._voice.commit()
             case do.DiscardTurn():
                 await self._voice.discard()
+            case _:
+                await self._answer_by_voice(effect)
+
+    async def _answer_by_voice(self, effect: do.Effect) -> None:
+        match effect:
             case do.CreateResponse(response_id, items, tools_allowed):
                 await self._voice.respond(response_id, items, tools_allowed=tools_allowed)
             case do.Speak(response_id, text):
                 await self._voice.say(response_id, text)
             case do.CancelResponse(response_id, heard_ms):
                 await self._voice.cancel(response_id, heard_ms)
+            case do.SettleHeard(response_id, heard_ms):
+                await self._voice.settle(response_id, heard_ms)
             case do.ResetVoice(system_prompt):
                 await self._voice.reset(system_prompt)
 
-    async def _record(self, effect: do.Effect) -> None:
+    async def _record(self, effect: do.Effect | ServiceUse) -> None:
         match effect:
+            case ServiceUse():
+                await self._records.store_use(effect)
             case do.StoreItem(item):
                 await self._records.store_item(item)
                 self.post(ev.ItemStored(item_id=item.item_id, revision=item.revision))
             case do.StoreTurn(turn):
                 await self._records.store_turn(turn)
+
+    def _keep_use(self, use: ServiceUse) -> bool:
+        """Whether the lane to the record still runs, and has taken it."""
+        if self._group is None:
+            return False
+        self._record_lane.put(use)
+        return True
+
+    def _ask_voice(self, effect: do.CreateResponse | do.Speak) -> None:
+        self._ledger.asked(effect.response_id, self.state.turn)
+        self._voice_lane.put(effect)
+
+    def _settle(self, effect: do.SettleHeard) -> None:
+        self.playout.settle(effect.response_id, effect.heard_ms)
+        self._voice_lane.put(effect)
 
     def _run_tool(self, effect: do.RunTool) -> None:
         async def run() -> None:
@@ -348,8 +379,6 @@ _PERFORM: dict[type[do.Effect], Callable[[CallRunner, Any], None]] = {
             do.ForwardAudio,
             do.CommitTurn,
             do.DiscardTurn,
-            do.CreateResponse,
-            do.Speak,
             do.ResetVoice,
             do.CancelResponse,
         ),
@@ -359,7 +388,9 @@ _PERFORM: dict[type[do.Effect], Callable[[CallRunner, Any], None]] = {
     do.SendAudio: lambda runner, e: runner.playout.push(e.response_id, e.pcm),
     do.FinishAudio: lambda runner, e: runner.playout.finish(e.response_id),
     do.ClearAudio: CallRunner._clear,
-    do.SettleHeard: lambda runner, e: runner.playout.settle(e.response_id, e.heard_ms),
+    do.CreateResponse: CallRunner._ask_voice,
+    do.Speak: CallRunner._ask_voice,
+    do.SettleHeard: CallRunner._settle,
     do.HoldAudio: lambda runner, _e: runner.playout.hold(),
     do.ReleaseAudio: CallRunner._release,
     do.RunTool: CallRunner._run_tool,

@@ -49,6 +49,10 @@ def _settles_twice(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(playback, "settle_cut", twice)
 
 
+def _leaves_a_turn_off_the_record(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Draft, "record_open_turn", lambda _draft: None)
+
+
 def _does_not_clear(patch: pytest.MonkeyPatch) -> None:
     interrupt = playback.interrupt
 
@@ -225,6 +229,7 @@ def _raises_for_what_comes_too_late(patch: pytest.MonkeyPatch) -> None:
 
 MUTANTS = (
     _plays_cancelled_sound,
+    _leaves_a_turn_off_the_record,
     _forgets_to_settle,
     _settles_twice,
     _does_not_clear,

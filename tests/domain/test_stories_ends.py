@@ -256,7 +256,7 @@ def test_the_caller_hangs_up_in_mid_sentence_and_is_still_understood():
 
 def test_words_that_are_not_understood_in_time_do_not_hold_the_line():
     call = begun().after((1000, speech()), (2000, ev.HungUp()))
-    call.play((5000, timer("end"), ["no end", "end: caller_hung_up"]))
+    call.play((5000, timer("end"), ["store turn 1:", "no end", "end: caller_hung_up"]))
 
 
 def test_last_words_that_cannot_be_understood_do_not_hold_the_line():

@@ -154,6 +154,21 @@ def test_one_deadline_ends_a_turn(noticed_ms, last_speech_ms, due_ms):
     )
 
 
+@pytest.mark.parametrize(
+    ("first_speech_ms", "started_ms"),
+    [(None, 9_000), (8_900, 8_900), (4_000, 4_000), (-5, 0), (9_500, 9_000)],
+)
+def test_an_utterance_begins_when_it_was_spoken_however_late_it_came(first_speech_ms, started_ms):
+    call = begun().after(
+        (9_000, ev.SpeechStarted(first_speech_ms=first_speech_ms)),
+        (9_300, silence(9_250)),
+        (9_850, timer("endpoint")),
+        (9_900, understood("what time is it")),
+    )
+    (item,) = call.state.items
+    assert (item.started_ms, item.ended_ms) == (started_ms, 9_250)
+
+
 def test_a_pause_for_breath_does_not_end_the_turn():
     call = begun().after((1000, speech()), (2200, silence(2000)))
     call.play(

@@ -24,6 +24,7 @@ class Watch:
         """How often things happened that a generator should bring about."""
         self._items: dict[int, Item] = {}
         self._stored: set[tuple[int, int]] = set()
+        self._turns: set[int] = set()
         self._opened = 0
         self._settled: set[int] = set()
         self._silenced: set[int] = set()
@@ -103,6 +104,8 @@ class Watch:
                 self._finals += 1
             case do.StoreItem(item) | do.SendItem(item):
                 self._item(effect, item)
+            case do.StoreTurn(turn):
+                self._turns.add(turn.turn)
             case _:
                 self._of_response(event, effect)
 
@@ -198,6 +201,8 @@ class Watch:
             assert self._listening is (state.caller is not Caller.SILENT)
         if state.link is Link.CLOSED:
             assert self._settled == set(range(1, self._opened + 1)), "an answer was not settled"
+            unkept = set(range(1, state.turn + 1)) - self._turns
+            assert not unkept, "a turn is not on the record"
 
     def _everything_that_waits_has_a_timer(
         self, state: CallState, timers: Mapping[str, int]

@@ -84,6 +84,15 @@ async def test_speech_comes_with_the_pre_roll_first_and_nothing_twice():
     assert bench.said() == list(range(960))
 
 
+async def test_the_beginning_of_speech_is_told_with_the_time_of_the_first_speech():
+    bench = Bench()
+    await bench.microphone.is_silent(500)
+    began_ms = bench.now_ms()
+    await bench.microphone.speaks(640)
+    (started,) = [event for event in bench.told if isinstance(event, ev.SpeechStarted)]
+    assert started.first_speech_ms == pytest.approx(began_ms, abs=WINDOW_MS)
+
+
 async def test_the_end_of_speech_is_told_with_the_time_of_the_last_speech():
     bench = Bench()
     await bench.microphone.is_silent(500)
