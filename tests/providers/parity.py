@@ -40,6 +40,10 @@ class Rig(Protocol):
         """The next utterance is understood so."""
         ...
 
+    def will_not_be_asked(self, text: str) -> None:
+        """The next utterance would be understood so, and is taken back before."""
+        ...
+
     def will_not_hear(self) -> None:
         """The next utterance fails."""
         ...
@@ -58,12 +62,16 @@ class Rig(Protocol):
         """The next answer fails in that stage."""
         ...
 
-    def heard_audio(self) -> list[bytes]:
-        """The sound of each utterance that reached the other side."""
+    def heard_sounds(self, *sounds: bytes) -> bool:
+        """Whether the latest utterances that reached the other side sounded like these."""
         ...
 
-    def prompts(self) -> list[tuple[str, tuple[Item, ...], bool]]:
-        """What was asked: system prompt, items, and whether tools were offered."""
+    def prompts(self) -> list[tuple[str, list[tuple[str, str]], bool]]:
+        """What was asked: system prompt, roles and texts, and whether tools were offered."""
+        ...
+
+    async def settled(self) -> None:
+        """Let everything happen that can happen without time passing."""
         ...
 
     async def time_passes(self, ms: int) -> None: ...
@@ -72,8 +80,9 @@ class Rig(Protocol):
 class Ear:
     """Takes in what a session says, in order."""
 
-    def __init__(self, session: VoiceSession) -> None:
+    def __init__(self, session: VoiceSession, rig: Rig | None = None) -> None:
         self.session = session
+        self._rig = rig
         self.events: list[Event] = []
         self.ended = False
         self._changed = asyncio.Event()
@@ -98,7 +107,7 @@ class Ear:
 
     async def nothing_more(self) -> list[Event]:
         """All events, once everything that could still come has come."""
-        await settled()
+        await (self._rig.settled() if self._rig is not None else settled())
         return list(self.events)
 
 
@@ -123,7 +132,7 @@ def over(response_id: int) -> Callable[[list[Event]], bool]:
 @asynccontextmanager
 async def in_session(rig: Rig) -> AsyncIterator[tuple[VoiceSession, Ear]]:
     session = rig.session()
-    ear = Ear(session)
+    ear = Ear(session, rig)
     async with asyncio.TaskGroup() as group, session:
         group.create_task(ear.run())
         yield session, ear
@@ -148,7 +157,7 @@ class VoiceSessionPromises:
             events = await ear.nothing_more()
         assert [e.text for e in of_kind(events, TranscriptFinal)] == ["what time is it"]
         assert of_kind(events, VoiceFailed) == []
-        assert rig.heard_audio() == [FRAME * 10]
+        assert rig.heard_sounds(FRAME * 10)
 
     async def test_a_commit_without_sound_is_answered_by_nothing_understood(self, rig):
         async with in_session(rig) as (session, ear):
@@ -172,7 +181,7 @@ class VoiceSessionPromises:
         rig.will_hear("what time is it", partials=("what", "what time"))
         async with in_session(rig) as (session, ear):
             await speak_to(session)
-            await settled()
+            await rig.settled()
             await session.commit()
             await ear.until_kind(TranscriptFinal)
             events = await ear.nothing_more()
@@ -181,11 +190,11 @@ class VoiceSessionPromises:
         assert texts in ([], ["what"], ["what", "what time"])
 
     async def test_nothing_follows_a_discard(self, rig):
-        rig.will_hear("a cough")
+        rig.will_not_be_asked("a cough")
         rig.will_hear("what time is it")
         async with in_session(rig) as (session, ear):
             await speak_to(session, 3)
-            await settled()
+            await rig.settled()
             await session.discard()
             assert await ear.nothing_more() == []
             await speak_to(session)
@@ -193,7 +202,7 @@ class VoiceSessionPromises:
             await ear.until_kind(TranscriptFinal)
             events = await ear.nothing_more()
         assert [e.text for e in of_kind(events, TranscriptFinal)] == ["what time is it"]
-        assert rig.heard_audio()[-1] == FRAME * 10
+        assert rig.heard_sounds(FRAME * 10)
 
     async def test_a_failed_utterance_is_one_failure_and_no_more(self, rig):
         rig.will_not_hear()
@@ -264,9 +273,9 @@ class VoiceSessionPromises:
         session = rig.session()
         async with session, asyncio.TaskGroup() as group:
             await session.respond(3, ASKED, tools_allowed=True)
-            await settled()
+            await rig.settled()
             await session.cancel(3, 0)
-            ear = Ear(session)
+            ear = Ear(session, rig)
             reading = group.create_task(ear.run())
             assert await ear.nothing_more() == []
             reading.cancel()
@@ -363,7 +372,7 @@ class VoiceSessionPromises:
         async with in_session(rig) as (session, ear):
             session.hold(True)
             await session.respond(3, ASKED, tools_allowed=True)
-            await settled()
+            await rig.settled()
             await session.cancel(3, 0)
             session.hold(False)
             assert of_kind(await ear.nothing_more(), ResponseAudio) == []
@@ -382,14 +391,14 @@ class VoiceSessionPromises:
             await ear.until(over(3))
         first, second, third = rig.prompts()
         assert first[0] != "Be brief."
-        assert second[:2] == ("Be brief.", ASKED)
-        assert third[:2] == ("Be brief.", ())
+        assert second[:2] == ("Be brief.", [("user", "What time is it?")])
+        assert third[:2] == ("Be brief.", [])
 
     async def test_leaving_takes_no_time_whatever_hangs(self, rig):
         rig.will_stall()
         session = rig.session()
         async with asyncio.TaskGroup() as group:
-            ear = Ear(session)
+            ear = Ear(session, rig)
             leave = asyncio.Event()
             left = asyncio.Event()
 
@@ -398,7 +407,7 @@ class VoiceSessionPromises:
                     group.create_task(ear.run())
                     await session.respond(3, ASKED, tools_allowed=True)
                     await speak_to(session)
-                    await settled()
+                    await rig.settled()
                     leave.set()
                 left.set()
 
@@ -407,7 +416,7 @@ class VoiceSessionPromises:
             await rig.time_passes(1_000)
             async with asyncio.timeout(1.0):
                 await left.wait()
-            await settled()
+            await rig.settled()
             assert ear.ended
 
     async def test_leaving_twice_is_leaving(self, rig):

@@ -1,6 +1,7 @@
 """What the cascade does beyond the promises that every voice session makes."""
 
 import asyncio
+import gc
 import json
 from contextlib import asynccontextmanager
 
@@ -23,6 +24,7 @@ from calls.domain.events import (
 from calls.domain.items import Mark
 from calls.ports.errors import ProviderError, ProviderFault
 from calls.ports.speech import Directed, Noted, Services, ToolCallRequested
+from calls.ports.usage import ServiceReport, report
 from calls.ports.voice import VoiceProfile
 from calls.providers.cascade.session import Cascade, Manner
 from tests.doubles.clock import FakeClock
@@ -30,6 +32,7 @@ from tests.doubles.speech import (
     MS_PER_CHAR,
     Partial,
     Pause,
+    Scoped,
     ScriptedModel,
     ScriptedRecogniser,
     ScriptedVoice,
@@ -47,6 +50,9 @@ class Parts:
         self.clock = FakeClock()
         self.stt, self.llm, self.tts = ScriptedRecogniser(), ScriptedModel(), ScriptedVoice()
 
+    async def settled(self):
+        await settled()
+
     def answer(self, *script):
         self.llm.scripts.append(script)
 
@@ -58,7 +64,7 @@ class Parts:
             profile=VoiceProfile("stt", "llm", "tts"),
             clock=self.clock,
         )
-        ear = Ear(cascade)
+        ear = Ear(cascade, self)
         async with asyncio.TaskGroup() as group, cascade:
             group.create_task(ear.run())
             yield cascade, ear
@@ -251,8 +257,8 @@ async def test_a_voice_that_makes_no_sound_has_failed():
 @pytest.mark.parametrize(
     ("script", "limit_ms"),
     [
-        pytest.param([Stall()], 10_000, id="before the first word"),
-        pytest.param(["It is", Stall()], 10_000, id="between words"),
+        pytest.param([Stall()], 12_000, id="before the first word"),
+        pytest.param(["It is", Stall()], 12_000, id="between words"),
     ],
 )
 async def test_a_model_may_be_silent_for_so_long(script, limit_ms):
@@ -277,7 +283,7 @@ async def test_a_voice_may_be_silent_for_so_long(when):
     parts.answer("It is four.")
     async with parts.session() as (cascade, ear):
         await cascade.respond(1, ASKED, tools_allowed=True)
-        await parts.clock.advance(4_999)
+        await parts.clock.advance(7_999)
         assert of_kind(await ear.nothing_more(), VoiceFailed) == []
         await parts.clock.advance(1)
         events = await ear.until(over(1))
@@ -294,7 +300,7 @@ async def test_slow_reading_is_not_held_against_the_provider():
         profile=VoiceProfile("", "", ""),
         clock=parts.clock,
     )
-    ear = Ear(cascade)
+    ear = Ear(cascade, parts)
     async with asyncio.TaskGroup() as group, cascade:
         await cascade.respond(1, ASKED, tools_allowed=True)
         await parts.clock.advance(60_000)
@@ -406,3 +412,200 @@ async def test_a_minute_waits_for_a_recogniser_that_does_not_open_and_then_sound
         door.go.set()
         await ear.until_kind(TranscriptFinal)
     assert parts.stt.utterances[0].pcm == FRAME * 3_000
+
+
+class ChangingVoice(ScriptedVoice):
+    """Each text is spoken by another provider; `name` is the one that spoke last."""
+
+    @asynccontextmanager
+    async def speak(self, text, **options):
+        made_by = f"voice-{len(self.spoken) + 1}"
+        async with super().speak(text, **options) as chunks:
+            yield self._named(chunks, made_by)
+
+    async def _named(self, chunks, made_by):
+        async for chunk in chunks:
+            self.name = made_by
+            yield chunk
+
+
+async def test_sound_is_stamped_with_who_made_it_even_if_another_makes_the_next_piece():
+    parts, slow = Parts(), Pause()
+    parts.tts = ChangingVoice()
+    parts.tts.after_first["One"] = slow
+    parts.answer("One two. Three four. ")
+    async with parts.session() as (cascade, ear):
+        await cascade.respond(1, ASKED, tools_allowed=True)
+        await ear.until_kind(ResponseAudio)
+        await ear.nothing_more()
+        assert parts.tts.name == "voice-2"
+        slow.go.set()
+        events = await ear.until(over(1))
+    by_piece = []
+    for event in events[:-1]:
+        if isinstance(event, ResponseText):
+            by_piece.append(set())
+        else:
+            by_piece[-1].add(event.provider)
+    assert by_piece == [{"voice-1"}, {"voice-2"}]
+
+
+async def test_text_is_stamped_with_who_wrote_it_even_if_it_is_said_later():
+    parts = Parts()
+    parts.answer("It is four.", Stall())
+    async with parts.session() as (cascade, ear):
+        await cascade.respond(1, ASKED, tools_allowed=True)
+        await settled()
+        parts.llm.name = "another"
+        await parts.clock.advance(250)
+        (shown,) = of_kind(await ear.nothing_more(), ResponseText)
+    assert shown.provider == "scripted-llm"
+
+
+async def test_text_is_stamped_with_the_model_that_answers_at_last():
+    class Late(ScriptedModel):
+        async def _answers(self, script):
+            async for part in super()._answers(script):
+                self.name = "second-choice"
+                yield part
+
+    parts = Parts()
+    parts.llm = Late()
+    events = await parts.answered("It is four.")
+    assert {event.provider for event in of_kind(events, ResponseText)} == {"second-choice"}
+
+
+async def test_a_transcript_is_stamped_with_who_heard_it():
+    parts, before = Parts(), Pause()
+    parts.stt.scripts += [[before, "one"], ["two"]]
+    async with parts.session() as (cascade, ear):
+        for _ in range(2):
+            await speak_to(cascade)
+            await settled()
+            await cascade.commit()
+            await settled()
+        parts.stt.name = "another"
+        before.go.set()
+        events = await ear.until_kind(TranscriptFinal, 2)
+    heard = [(event.text, event.provider) for event in of_kind(events, TranscriptFinal)]
+    assert heard == [("one", "another"), ("two", "scripted-stt")]
+
+
+class Reporting:
+    """Mixed into a double: every request to it is told of once it is over."""
+
+    stage = Stage.LLM
+
+    def telling(self, opened):
+        @asynccontextmanager
+        async def told():
+            try:
+                async with opened as result:
+                    yield result
+            finally:
+                report(ServiceReport(stage=self.stage, provider=self.name, began_ms=0))
+
+        return told()
+
+
+class ReportingModel(Reporting, ScriptedModel):
+    def answer(self, prompt):
+        return self.telling(super().answer(prompt))
+
+
+class ReportingVoice(Reporting, ScriptedVoice):
+    stage = Stage.TTS
+
+    def speak(self, text, **options):
+        return self.telling(super().speak(text, **options))
+
+
+class ReportingRecogniser(Reporting, ScriptedRecogniser):
+    stage = Stage.STT
+
+    def utterance(self, **options):
+        return self.telling(super().utterance(**options))
+
+
+async def test_reports_carry_the_id_of_the_answer_they_belong_to():
+    parts, told = Parts(), []
+    parts.stt, parts.llm, parts.tts = ReportingRecogniser(), ReportingModel(), ReportingVoice()
+    async with parts.session() as (cascade, ear):
+        cascade.report_to(lambda what, response_id: told.append((what.stage, response_id)))
+        await speak_to(cascade)
+        await cascade.commit()
+        await ear.until_kind(TranscriptFinal)
+        for response_id in (4, 7):
+            parts.answer("One. ", "Two.")
+            await cascade.respond(response_id, ASKED, tools_allowed=True)
+            await ear.until(over(response_id))
+        await cascade.say(9, "Three.")
+        await ear.until(over(9))
+    of_answers = [(Stage.LLM, 4), (Stage.TTS, 4), (Stage.TTS, 4)]
+    of_answers += [(Stage.LLM, 7), (Stage.TTS, 7), (Stage.TTS, 7), (Stage.TTS, 9)]
+    assert sorted(told, key=str) == sorted([(Stage.STT, None), *of_answers], key=str)
+
+
+async def test_what_is_cancelled_is_reported_as_well_and_so_is_what_the_end_cuts_off():
+    parts, told = Parts(), []
+    parts.stt, parts.llm = ReportingRecogniser(), ReportingModel()
+    parts.answer(Stall())
+    parts.answer(Stall())
+    async with parts.session() as (cascade, _):
+        cascade.report_to(lambda what, response_id: told.append((what.stage, response_id)))
+        await cascade.respond(1, ASKED, tools_allowed=True)
+        await settled()
+        await cascade.cancel(1, 0)
+        await settled()
+        assert told == [(Stage.LLM, 1)]
+        await cascade.respond(2, ASKED, tools_allowed=True)
+        await speak_to(cascade)
+        await settled()
+    assert sorted(told[1:], key=str) == [(Stage.LLM, 2), (Stage.STT, None)]
+
+
+class ScopedRecogniser(Scoped, ScriptedRecogniser):
+    pass
+
+
+class ScopedModel(Scoped, ScriptedModel):
+    pass
+
+
+async def test_services_that_belong_to_the_call_are_entered_warmed_and_left():
+    parts = Parts()
+    parts.stt, parts.llm = ScopedRecogniser(), ScopedModel()
+    async with parts.session():
+        for service in (parts.stt, parts.llm):
+            assert (service.entered, service.warmed, service.exited) == (1, 1, 0)
+    assert (parts.stt.exited, parts.llm.exited) == (1, 1)
+
+
+async def test_services_are_left_after_their_requests():
+    parts = Parts()
+    parts.llm = ScopedModel()
+    parts.answer(Stall())
+    left_first = []
+
+    async def leave(*_exc):
+        left_first.append(parts.llm.asked[0].left)
+
+    parts.llm.__class__ = type(
+        "Watched", (ScopedModel,), {"__aexit__": lambda _self, *exc: leave()}
+    )
+    async with parts.session() as (cascade, _):
+        await cascade.respond(1, ASKED, tools_allowed=True)
+        await settled()
+    assert left_first == [True]
+
+
+async def test_what_is_stopped_before_it_began_never_began():
+    parts = Parts()
+    async with parts.session() as (cascade, ear):
+        await cascade.respond(1, ASKED, tools_allowed=True)
+        await cascade.cancel(1, 0)
+        await speak_to(cascade, 1)
+        await cascade.discard()
+        assert await ear.nothing_more() == []
+    gc.collect()  # a coroutine that was made and never run complains now
+    assert (parts.llm.asked, parts.stt.utterances) == ([], [])

@@ -10,7 +10,7 @@ from calls.ports.voice import VoiceProfile
 from calls.providers.cascade.session import Cascade, Manner
 from tests.doubles.clock import FakeClock
 from tests.doubles.speech import Partial, ScriptedModel, ScriptedRecogniser, ScriptedVoice, Stall
-from tests.providers.parity import VoiceSessionPromises
+from tests.providers.parity import VoiceSessionPromises, settled
 
 TOOLS = (ToolSpec("opening_hours", "When the shop is open."),)
 
@@ -30,6 +30,9 @@ class CascadeRig:
 
     def will_hear(self, text, *, partials=()):
         self.stt.scripts.append([*map(Partial, partials), text])
+
+    def will_not_be_asked(self, text):
+        self.will_hear(text)
 
     def will_not_hear(self):
         self.stt.scripts.append([_failure(Stage.STT)])
@@ -52,12 +55,16 @@ class CascadeRig:
             self.llm.scripts.append(["This is mute."])
             self.tts.before["mute"] = _failure(stage)
 
-    def heard_audio(self):
-        return [heard.pcm for heard in self.stt.utterances]
+    def heard_sounds(self, *sounds):
+        return [heard.pcm for heard in self.stt.utterances[-len(sounds) :]] == list(sounds)
 
     def prompts(self):
         prompts = [asked.prompt for asked in self.llm.asked]
-        return [(p.system_prompt, tuple(p.items), bool(p.tools)) for p in prompts]
+        said = [[(item.role.value, item.text) for item in prompt.items] for prompt in prompts]
+        return [(p.system_prompt, s, bool(p.tools)) for p, s in zip(prompts, said, strict=True)]
+
+    async def settled(self):
+        await settled()
 
     async def time_passes(self, ms):
         await self.clock.advance(ms)

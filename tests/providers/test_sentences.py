@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calls.providers.cascade.sentences import SentenceCutter
+from calls.sessions.sentences import SentenceCutter
 
 WORDS = st.text(alphabet="ab.!?,;:…。！\n \"'1$", max_size=900) | st.text(max_size=200)
 

@@ -12,7 +12,7 @@ SAID = [
     ("plain", "It is four. Good!", "It is four. Good!"),
     ("emphasis", "**Very** *good* and ~~bad~~ `code`", "Very good and bad code"),
     ("underscores", "_so_ a_b __c__", "so a_b c"),
-    ("a product stays", "3 * 4 is 12", "3 * 4 is 12"),
+    ("a product is no emphasis", "3 * 4 is 12", "3 times 4 is 12"),
     ("heading", "## Hours\nNine to five", "Hours\nNine to five"),
     ("list", "- one\n* two\n  + three", "one\ntwo\nthree"),
     ("quote", "> so he said", "so he said"),
@@ -26,7 +26,10 @@ SAID = [
     ("image", "![a cat](cat.png) nice", "a cat nice"),
     ("mail", "Write to me@example.org.", "Write to me at example.org."),
     ("code", "Run ```py\nprint(1)\n``` now", "Run  now"),
-    ("numbers stay", "$29.50 at 10:30, Dr. Who", "$29.50 at 10:30, Dr. Who"),
+    ("figures", "**$29.50** at `10:30`, *Dr.* Who", "29 dollars and 50 cents at 10 30, Doctor Who"),
+    ("whole numbers stay", "1,234 of 99 in 2024", "1,234 of 99 in 2024"),
+    ("the label of a link", "[9-17 km](http://a.b/c) off", "9 to 17 kilometers off"),
+    ("figures in addresses", "See http://a1.example.com/3-4 or a+b@x.org", "See a1.example.com or a plus b at x.org"),
     ("table", "| a | b |", " a  b "),
 ]  # fmt: skip
 

@@ -18,9 +18,9 @@ from calls.domain.events import (
 from calls.ports.speech import Directed, ToolCallRequested
 from calls.providers.cascade.faults import failed
 from calls.providers.cascade.speakable import Spoken, speakable
-from calls.providers.cascade.tasks import Tasks
 from calls.providers.cascade.thought import End, Note, Piece, Step, Steps
 from calls.providers.cascade.voice import Mouth, Synthesis
+from calls.sessions.tasks import Tasks
 
 SYNTHESES = 2
 """One piece is given out while the next one is made ahead."""
@@ -78,10 +78,11 @@ class Answer:
         """Begin to make the sound of pieces, no further ahead than there are slots."""
         step: Step | None = None
         in_code = False
+        language = self._mouth.language if self._mouth is not None else ""
         while not isinstance(step, End):
             step = await steps.get()
             if isinstance(step, Piece):
-                spoken = speakable(step.text, in_code=in_code)
+                spoken = speakable(step.text, in_code=in_code, language=language)
                 in_code = spoken.in_code
                 await ready.put(await self._begin(step, spoken, tasks))
             else:
@@ -126,13 +127,14 @@ class Answer:
         self._slots.release()
 
     async def _sound(self, synthesis: Synthesis) -> None:
-        assert self._mouth is not None
-        provider = self._mouth.tts.name
         try:
             async for made in synthesis.chunks():
                 await self._emit(
                     ResponseAudio(
-                        response_id=self._id, pcm=made.pcm, marks=made.marks, provider=provider
+                        response_id=self._id,
+                        pcm=made.pcm,
+                        marks=made.marks,
+                        provider=synthesis.provider,
                     )
                 )
         except Exception as error:  # noqa: BLE001 - a provider's failure, of whatever kind

@@ -5,14 +5,16 @@ from functools import partial
 
 from calls.providers.cascade.answer import Answer, Thinking
 from calls.providers.cascade.outbox import Job, Outbox, Sender
-from calls.providers.cascade.tasks import Tasks
+from calls.providers.cascade.reports import Reports
 from calls.providers.cascade.voice import Mouth
+from calls.sessions.tasks import Tasks
 
 
 class Answering:
     """Begins answers and stops them. `mouth` is None for answers without sound."""
 
-    def __init__(self, mouth: Mouth | None, tasks: Tasks, outbox: Outbox) -> None:
+    def __init__(self, mouth: Mouth | None, tasks: Tasks, outbox: Outbox, reports: Reports) -> None:
+        self._reports = reports
         self._mouth = mouth
         self._tasks = tasks
         self._outbox = outbox
@@ -32,7 +34,8 @@ class Answering:
         sender = Sender()
         emit = partial(self._outbox.put, sender)
         self._last = Answer(response_id, self._mouth, self._unheld, emit)
-        task = self._tasks.start(self._last.run(thinking, self._tasks))
+        work = partial(self._last.run, thinking, self._tasks)
+        task = self._tasks.start(self._reports.of(work, response_id))
         self._jobs.setdefault(response_id, []).append(Job(task, sender))
 
     def cancel(self, response_id: int) -> None:

@@ -6,8 +6,9 @@ from functools import partial
 from calls.domain.events import TranscriptFinal
 from calls.ports.speech import SpeechToText
 from calls.providers.cascade.outbox import Job, Outbox, Sender
-from calls.providers.cascade.tasks import Tasks
+from calls.providers.cascade.reports import Reports
 from calls.providers.cascade.utterance import Ears, Utterance
+from calls.sessions.tasks import Tasks
 
 
 class Hearing:
@@ -17,8 +18,16 @@ class Hearing:
     `tasks`.
     """
 
-    def __init__(self, stt: SpeechToText, tasks: Tasks, outbox: Outbox, deadline_ms: int) -> None:
+    def __init__(
+        self,
+        stt: SpeechToText,
+        tasks: Tasks,
+        outbox: Outbox,
+        reports: Reports,
+        deadline_ms: int,
+    ) -> None:
         self._stt = stt
+        self._reports = reports
         self._tasks = tasks
         self._outbox = outbox
         self._deadline_ms = deadline_ms
@@ -32,7 +41,8 @@ class Hearing:
             utterance = Utterance(self._tasks.clock, self._deadline_ms, self._before)
             sender = Sender()
             ears = Ears(self._stt, language, context, partial(self._outbox.put, sender))
-            task = self._tasks.start(utterance.run(ears, self._tasks))
+            work = partial(utterance.run, ears, self._tasks)
+            task = self._tasks.start(self._reports.of(work))
             self._open = utterance, Job(task, sender)
         self._open[0].feed(pcm)
 

@@ -1,6 +1,7 @@
 """Three services as one voice session."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
@@ -8,15 +9,16 @@ from typing import Self
 from calls.domain.events import Event
 from calls.domain.items import Item
 from calls.ports.clock import Clock
-from calls.ports.speech import Prompt, Services, TextToSpeech
+from calls.ports.speech import CallScoped, Prompt, Services, TextToSpeech
 from calls.ports.tools import ToolSpec
-from calls.ports.voice import VoiceProfile
+from calls.ports.voice import ReportTaker, VoiceProfile
 from calls.providers.cascade.answering import Answering
 from calls.providers.cascade.hearing import Hearing
 from calls.providers.cascade.outbox import Outbox
-from calls.providers.cascade.tasks import Tasks
+from calls.providers.cascade.reports import Reports
 from calls.providers.cascade.thought import Mind, recite, think
 from calls.providers.cascade.voice import Mouth
+from calls.sessions.tasks import Tasks
 
 CONTEXT_CHARS = 400
 """So much of what the agent said last helps the recogniser."""
@@ -42,12 +44,13 @@ class Deadlines:
     """How long a provider may be silent before its stage counts as failed.
 
     `stt_ms` counts from the commit; `llm_ms` and `tts_ms` before the first part of an answer, or
-    of a piece's sound, and again between parts.
+    of a piece's sound, and again between parts. A service that asks several providers needs less:
+    otherwise it never comes to the last one.
     """
 
     stt_ms: int = 10_000
-    llm_ms: int = 10_000
-    tts_ms: int = 5_000
+    llm_ms: int = 12_000
+    tts_ms: int = 8_000
 
 
 class Cascade:
@@ -68,17 +71,31 @@ class Cascade:
         self._mind = Mind(services.llm, clock, limits.llm_ms)
         self._tasks = Tasks(clock)
         self._outbox = Outbox()
-        self._hearing = Hearing(services.stt, self._tasks, self._outbox, limits.stt_ms)
+        self._services = services
+        self._entered = AsyncExitStack()
+        self._reports = Reports()
+        self._hearing = Hearing(
+            services.stt, self._tasks, self._outbox, self._reports, limits.stt_ms
+        )
         mouth = _mouth(services.tts, manner, clock, limits.tts_ms) if services.tts else None
-        self._answering = Answering(mouth, self._tasks, self._outbox)
+        self._answering = Answering(mouth, self._tasks, self._outbox, self._reports)
 
     async def __aenter__(self) -> Self:
+        used = self._services
+        services: tuple[object, ...] = (used.stt, used.llm, used.tts)
+        for service in services:
+            if isinstance(service, CallScoped):
+                await self._entered.enter_async_context(service)
+                service.warm()
         await self._tasks.open()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         self._outbox.close()
-        await self._tasks.close()
+        try:
+            await self._tasks.close()
+        finally:
+            await self._entered.aclose()
 
     async def listen(self, pcm: bytes) -> None:
         context = self._answering.last_words[-CONTEXT_CHARS:]
@@ -104,12 +121,18 @@ class Cascade:
     async def cancel(self, response_id: int, heard_ms: int) -> None:  # noqa: ARG002 - for others
         self._answering.cancel(response_id)
 
+    async def settle(self, response_id: int, heard_ms: int) -> None:
+        """Nothing to do: the conversation comes along with every request."""
+
     async def reset(self, system_prompt: str | None) -> None:
         if system_prompt is not None:
             self._manner = replace(self._manner, system_prompt=system_prompt)
 
     def hold(self, held: bool, /) -> None:
         self._answering.hold(held)
+
+    def report_to(self, take: ReportTaker, /) -> None:
+        self._reports.take = take
 
     def events(self) -> AsyncIterator[Event]:
         return self._outbox.events()

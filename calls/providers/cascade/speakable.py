@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from calls.domain.items import Mark
+from calls.providers.cascade.wording import expansions
 
 _URL = r"(?P<url>https?://[^\s<>()\[\]{}\"'`*]*[^\s<>()\[\]{}\"'`*.,;:!?])"
 _LINK = r"!?\[(?P<label>[^\]\n]*)\]\([^)\s]*\)"
@@ -25,12 +26,14 @@ class Spoken:
     """The words to say for one displayed piece.
 
     `in_code`: the piece leaves a fenced block of code open, and so does what follows begin.
+    `_display`: set where these words replace others, which have a display of their own.
     """
 
     text: str
     in_code: bool
     _spoken_ends: tuple[int, ...]
     _shown_ends: tuple[int, ...]
+    _display: "Spoken | None" = None
 
     @property
     def audible(self) -> bool:
@@ -42,6 +45,10 @@ class Spoken:
 
     def _shown_end(self, spoken_end: int) -> int:
         """How much of the display has been said with the first `spoken_end` characters."""
+        shown_end = self._own_shown_end(spoken_end)
+        return shown_end if self._display is None else self._display._shown_end(shown_end)
+
+    def _own_shown_end(self, spoken_end: int) -> int:
         if spoken_end >= len(self.text):
             return self._shown_ends[-1]
         run = bisect_right(self._spoken_ends, spoken_end) - 1
@@ -73,6 +80,11 @@ class _Runs:
         else:
             self.shown_ends[-1] += shown_chars
 
+    def spoken(self, *, in_code: bool, display: Spoken | None = None) -> Spoken:
+        """What was collected; of `display`, if that is what it was collected from."""
+        ends = tuple(self.spoken_ends), tuple(self.shown_ends)
+        return Spoken("".join(self.texts), in_code, *ends, display)
+
     def _add_hidden(self, text: str) -> None:
         if text:
             self._add(text, 0)
@@ -83,14 +95,16 @@ class _Runs:
         self.shown_ends.append(self.shown_ends[-1] + shown_chars)
 
 
-def speakable(piece: str, *, in_code: bool = False) -> Spoken:
+def speakable(piece: str, *, in_code: bool = False, language: str = "en") -> Spoken:
     """What is said for a displayed piece: no markup, pictures or code, addresses by their host.
 
-    Numbers and abbreviations are left to the voice.
+    Abbreviations, signs and figures become words, as far as the language has tables for them;
+    whole numbers are left to the voice.
 
     Args:
         piece: as displayed.
         in_code: a fenced block of code is open from the piece before.
+        language: BCP 47 tag.
     """
     runs = _Runs()
     at = 0
@@ -105,7 +119,22 @@ def speakable(piece: str, *, in_code: bool = False) -> Spoken:
         runs.replace(_said(found), len(found.group()))
         in_code = found.group("code") is not None
         at = found.end()
-    return Spoken("".join(runs.texts), in_code, tuple(runs.spoken_ends), tuple(runs.shown_ends))
+    return _worded(runs.spoken(in_code=in_code), language)
+
+
+def _worded(plain: Spoken, language: str) -> Spoken:
+    """The same with words for what is none, whatever markup there was in its midst."""
+    found = expansions(plain.text, language)
+    if not found:
+        return plain
+    runs = _Runs()
+    at = 0
+    for each in found:
+        runs.copy(plain.text[at : each.start])
+        runs.replace(each.said, each.end - each.start)
+        at = each.end
+    runs.copy(plain.text[at:])
+    return runs.spoken(in_code=plain.in_code, display=plain)
 
 
 def _skip_code(piece: str, at: int, runs: _Runs) -> tuple[int, bool]:

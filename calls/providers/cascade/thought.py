@@ -5,6 +5,8 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from calls.ports.clock import Clock
 from calls.ports.speech import (
     Answer,
@@ -15,11 +17,16 @@ from calls.ports.speech import (
     TextDelta,
     ToolCallRequested,
 )
-from calls.providers.cascade.deadline import Deadline
-from calls.providers.cascade.sentences import SentenceCutter
+from calls.sessions.deadline import Deadline
+from calls.sessions.sentences import SentenceCutter
 
 WAITING_STEPS = 64
 """So many pieces may lie between what was thought and what is said."""
+
+HIGH_WATER_CHARS = 4_000
+LOW_WATER_CHARS = 1_000
+"""Above the first no more is taken from the model, until below the second: about four minutes of
+speech, and one."""
 
 SETTLE_MS = 250
 """A finished sentence is not held back when the model has been silent for so long."""
@@ -51,8 +58,40 @@ Step = Piece | ToolCallRequested | Directed | Note | End
 
 
 class Steps(asyncio.Queue[Step]):
+    """What was thought and not yet prepared to be said, within bounds of pieces and characters."""
+
     def __init__(self) -> None:
         super().__init__(WAITING_STEPS)
+        self._chars = 0
+        self._low = asyncio.Event()
+        self._low.set()
+
+    @override
+    async def put(self, step: Step) -> None:
+        await self._low.wait()
+        await super().put(step)
+
+    @override
+    def _put(self, item: Step) -> None:
+        super()._put(item)
+        self._count(_chars(item))
+
+    @override
+    def _get(self) -> Step:
+        item = super()._get()
+        self._count(-_chars(item))
+        return item
+
+    def _count(self, chars: int) -> None:
+        self._chars += chars
+        if self._chars >= HIGH_WATER_CHARS:
+            self._low.clear()
+        elif self._chars <= LOW_WATER_CHARS:
+            self._low.set()
+
+
+def _chars(step: Step) -> int:
+    return len(step.text) if isinstance(step, Piece) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +131,7 @@ class _Thought:
         self._mind = mind
         self._steps = steps
         self._cutter = SentenceCutter()
+        self._provider = mind.llm.name
         self.forget: Callable[[], None] = lambda: None
 
     async def run(self, prompt: Prompt) -> None:
@@ -100,6 +140,7 @@ class _Thought:
             deadline.start(mind.deadline_ms)
             async with mind.llm.answer(prompt) as parts:
                 async for part in parts:
+                    self._provider = mind.llm.name
                     deadline.stop()
                     self.forget()
                     await self._take(part)
@@ -131,7 +172,7 @@ class _Thought:
 
     async def _put(self, piece: str) -> None:
         if piece:
-            await self._steps.put(Piece(piece, self._mind.llm.name))
+            await self._steps.put(Piece(piece, self._provider))
 
     def _wait(self) -> None:
         clock = self._mind.clock
@@ -139,4 +180,4 @@ class _Thought:
 
     def _settle(self) -> None:
         if not self._steps.full() and (piece := self._cutter.settle()):
-            self._steps.put_nowait(Piece(piece, self._mind.llm.name))
+            self._steps.put_nowait(Piece(piece, self._provider))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from calls.domain.events import Event, Stage, TranscriptFinal, TranscriptPartial, VoiceFailed
 from calls.ports.clock import Clock
 from calls.ports.speech import SpeechToText, Transcriber
-from calls.providers.cascade.deadline import Deadline
 from calls.providers.cascade.faults import failed
-from calls.providers.cascade.tasks import Tasks
+from calls.sessions.deadline import Deadline
+from calls.sessions.tasks import Tasks
 
 WAITING_CHUNKS = 3_000
 """A minute of 20 ms frames may wait while the provider's door is still closed."""
@@ -78,11 +78,12 @@ class Utterance:
                 partials = tasks.start(self._tell_partials(transcriber, ears.emit))
                 try:
                     text = await self._transcribe(transcriber)
+                    provider = ears.stt.name
                 finally:
                     partials.cancel()
         except Exception as error:  # noqa: BLE001 - a provider's failure, of whatever kind
             return failed(error, Stage.STT)
-        return TranscriptFinal(text=text.strip(), provider=ears.stt.name)
+        return TranscriptFinal(text=text.strip(), provider=provider)
 
     async def _transcribe(self, transcriber: Transcriber) -> str:
         while (pcm := await self._chunks.get()) is not None:

@@ -8,8 +8,8 @@ from calls.domain.events import Stage
 from calls.ports.clock import Clock
 from calls.ports.errors import ProviderError, ProviderFault
 from calls.ports.speech import SpokenAudio, TextToSpeech
-from calls.providers.cascade.deadline import Deadline
 from calls.providers.cascade.speakable import Spoken
+from calls.sessions.deadline import Deadline
 
 WAITING_CHUNKS = 256
 """So many chunks of a piece may wait to be given out; about 15 s of what voices stream."""
@@ -28,9 +28,13 @@ class Mouth:
 
 
 class Synthesis:
-    """The sound of one piece, in the making."""
+    """The sound of one piece, in the making.
+
+    `provider` is who made what was made last; a service may change it between pieces.
+    """
 
     def __init__(self, spoken: Spoken) -> None:
+        self.provider = ""
         self._spoken = spoken
         self._made: asyncio.Queue[SpokenAudio | Exception | None] = asyncio.Queue(WAITING_CHUNKS)
 
@@ -62,6 +66,7 @@ class Synthesis:
                 self._spoken.text, language=mouth.language, voice=mouth.voice, speed=mouth.speed
             ) as chunks:
                 async for chunk in chunks:
+                    self.provider = mouth.tts.name
                     deadline.stop()
                     sounded = sounded or bool(chunk.pcm)
                     await self._made.put(chunk)

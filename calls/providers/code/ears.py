@@ -8,7 +8,7 @@ from calls.agents.calling import call
 from calls.audio.wav import header
 from calls.domain.audio import CALLER
 from calls.domain.events import Stage
-from calls.ports.speech import SpeechToText, Transcriber
+from calls.ports.speech import CallScoped, SpeechToText, Transcriber
 from calls.providers.code.faults import NAME, guarded, invalid
 
 METHOD = "speech_to_text"
@@ -64,9 +64,25 @@ class KeepingSpeechToText:
     """A recogniser, and a listener who gets every utterance as a WAV file when it is complete."""
 
     def __init__(self, inner: SpeechToText, keep: Callable[[bytes], None]) -> None:
-        self.name = inner.name
         self._inner = inner
         self._keep = keep
+
+    @property
+    def name(self) -> str:
+        return self._inner.name
+
+    async def __aenter__(self) -> "KeepingSpeechToText":
+        if isinstance(self._inner, CallScoped):
+            await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if isinstance(self._inner, CallScoped):
+            await self._inner.__aexit__(*exc)
+
+    def warm(self) -> None:
+        if isinstance(self._inner, CallScoped):
+            self._inner.warm()
 
     @asynccontextmanager
     async def utterance(self, *, language: str, context: str = "") -> AsyncIterator[Transcriber]:

@@ -10,6 +10,7 @@ from calls.agents.messages import message_of
 from calls.domain.errors import EndReason
 from calls.domain.items import Item, ItemStatus, Role
 from calls.domain.timings import Turn
+from calls.domain.usage import ServiceUse
 from calls.ports.records import CallRecords
 from calls.providers.code.faults import log_failure
 from calls.providers.code.overriding import overrides
@@ -103,6 +104,9 @@ class AgentRecords:
         if self._agent.debug_log:
             _log_turn(turn, self._agent.call.call_id)
         await self._inner.store_turn(turn)
+
+    async def store_use(self, use: ServiceUse) -> None:
+        await self._inner.store_use(use)
 
     async def finish(self, reason: EndReason, *, duration_ms: int) -> None:
         await self._inner.finish(reason, duration_ms=duration_ms)
