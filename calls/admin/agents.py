@@ -10,9 +10,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from typing_extensions import override
 
+from calls.admin.choosing import AgentForm
 from calls.models import Agent
 
-LONG = "system_prompt"
+LONG = ("system_prompt", "extraction_schema")
 LONG_ROWS, SHORT_ROWS = 8, 2
 
 if TYPE_CHECKING:
@@ -27,11 +28,43 @@ _FIELDSETS: Any = (
         "Voice and mind",
         {
             "fields": (
+                "session",
+                ("stt_provider", "stt_model"),
+                "stt_fallbacks",
                 ("llm_provider", "llm_model"),
-                ("stt_provider", "temperature"),
-                ("tts_provider", "voice"),
-                ("tts_disabled", "speed"),
+                "llm_fallbacks",
+                "temperature",
+                ("tts_provider", "tts_model"),
+                "tts_fallbacks",
+                ("voice", "speed"),
+                "fallback_voices",
+                "tts_disabled",
             )
+        },
+    ),
+    (
+        "Speech to speech",
+        {
+            "classes": ("collapse",),
+            "description": "For one model that hears and speaks; voice and speed above count for "
+            "it as well. Three services one after the other take nothing of this.",
+            "fields": (
+                ("realtime_model", "transcription_model"),
+                "turn_detection",
+                ("vad_threshold", "vad_prefix_ms"),
+                ("vad_silence_ms", "vad_eagerness"),
+                ("max_output_tokens", "noise_reduction"),
+                "language_instruction",
+                "tracing",
+            ),
+        },
+    ),
+    (
+        "Data to pick out",
+        {
+            "description": "When a call is over, a language model can fill in a form from what "
+            "was said; the result stands on the conversation's page.",
+            "fields": ("extraction_schema",),
         },
     ),
     (
@@ -78,10 +111,14 @@ class AgentAdmin(Base):
     list_filter = ("active", "language")
     search_fields = ("name", "slug", "system_prompt")
     prepopulated_fields = {"slug": ("name",)}  # noqa: RUF012 - the type of the base class
+    form = AgentForm
     fieldsets = _FIELDSETS
     save_on_top = True
     view_on_site = False
     change_form_template = "admin/calls/agent/change_form.html"
+
+    class Media:
+        css = {"all": ["calls/admin/agent.css"]}  # noqa: RUF012 - Django's own form
 
     @override
     def change_view(
@@ -99,7 +136,7 @@ class AgentAdmin(Base):
     def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if field and isinstance(db_field, TextField | JSONField):
-            field.widget.attrs["rows"] = LONG_ROWS if db_field.name == LONG else SHORT_ROWS
+            field.widget.attrs["rows"] = LONG_ROWS if db_field.name in LONG else SHORT_ROWS
         return field
 
     @override

@@ -11,10 +11,15 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from typing_extensions import override
 
-from calls.admin.filters import InterruptionFilter, LatencyFilter, RecordingFilter
+from calls.admin.filters import (
+    InterruptionFilter,
+    LatencyFilter,
+    RecordingFilter,
+    TroubleFilter,
+)
 from calls.admin.review import ReviewAdmin, call_title
 from calls.models import Conversation, ConversationStatus, Recording
-from calls.store.reviews import clock, seconds
+from calls.store.wording import clock, seconds
 
 
 @admin.register(Conversation)
@@ -26,8 +31,8 @@ class ConversationAdmin(ReviewAdmin):
         "end", "recorded",
     )  # fmt: skip
     list_filter = (
-        "status", "end_reason", "agent_slug", InterruptionFilter, LatencyFilter, RecordingFilter,
-        "protocol",
+        "status", "end_reason", "agent_slug", InterruptionFilter, LatencyFilter, TroubleFilter,
+        RecordingFilter, "protocol",
     )  # fmt: skip
     list_select_related = ("agent", "summary", "recording")
     list_per_page = 50

@@ -3,11 +3,16 @@
 from collections.abc import Mapping
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from typing_extensions import override
 
-from calls.models import Conversation
+from calls.models import Conversation, ServiceUse
+from calls.store.services import UNTROUBLED
+
+_FAILED = Exists(
+    ServiceUse.objects.filter(conversation=OuterRef("pk")).exclude(outcome__in=UNTROUBLED)
+)
 
 
 class _Choice(admin.SimpleListFilter):
@@ -55,4 +60,15 @@ class RecordingFilter(_Choice):
         "complete": ("Complete", Q(recording__state="complete")),
         "early": ("Ends early", Q(recording__state__in=["truncated", "failed"])),
         "none": ("None", Q(recording=None)),
+    }
+
+
+class TroubleFilter(_Choice):
+    """Whether a provider failed; nothing is looked up unless somebody asks."""
+
+    title = "services"
+    parameter_name = "trouble"
+    conditions = {  # noqa: RUF012 - a constant
+        "some": ("Some failed", Q(_FAILED)),
+        "none": ("None failed", ~Q(_FAILED)),
     }

@@ -3,6 +3,7 @@
 from calls.models.agents import Agent, FirstMessage
 from calls.models.conversations import Conversation, ConversationStatus, Heard, Item, Turn
 from calls.models.recordings import Recording, RecordingState
+from calls.models.services import ServiceUse
 from calls.models.summaries import Summary, SummaryMethod, SummaryState
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Item",
     "Recording",
     "RecordingState",
+    "ServiceUse",
     "Summary",
     "SummaryMethod",
     "SummaryState",

@@ -9,7 +9,13 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from typing_extensions import override
 
-from calls.models.providers import llm_choices, stt_choices, tts_choices
+from calls.models.choosing import (
+    CHOICE_RANGES,
+    Eagerness,
+    ServiceChoice,
+    TurnDetection,
+    within_range,
+)
 
 TOOL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 SHORTEST_IDLE_MS = 3_000
@@ -19,8 +25,6 @@ language_tag = RegexValidator(
 
 # What a number may be, in the form as well as in the table.
 RANGES: dict[str, tuple[float, float]] = {
-    "speed": (0.5, 2),
-    "temperature": (0, 2),
     "endpoint_silence_ms": (200, 5_000),
     "max_turn_ms": (5_000, 300_000),
     "idle_ms": (0, 600_000),
@@ -31,12 +35,12 @@ RANGES: dict[str, tuple[float, float]] = {
     "max_failures": (1, 20),
     "stt_wait_ms": (500, 60_000),
     "response_wait_ms": (500, 120_000),
+    **CHOICE_RANGES,
 }
 
 
 def within(name: str) -> list[MinValueValidator | MaxValueValidator]:
-    least, most = RANGES[name]
-    return [MinValueValidator(least), MaxValueValidator(most)]
+    return within_range(*RANGES[name])
 
 
 def range_constraints() -> list[models.CheckConstraint]:
@@ -69,7 +73,7 @@ class FirstMessage(models.TextChoices):
     NONE = "none", "The caller"
 
 
-class Agent(models.Model):
+class Agent(ServiceChoice):
     """Who answers a call, and how. A call keeps the settings that it began with."""
 
     slug = models.SlugField(max_length=64, unique=True, help_text="Names the agent in addresses.")
@@ -107,31 +111,6 @@ class Agent(models.Model):
     )
     consent_text = models.TextField(
         blank=True, help_text="Shown before the call, e.g. that it is recorded. Empty: nothing."
-    )
-
-    stt_provider = models.CharField(
-        "speech to text", max_length=40, choices=stt_choices, default="embedded"
-    )
-    llm_provider = models.CharField(
-        "answers", max_length=40, choices=llm_choices, default="embedded"
-    )
-    llm_model = models.CharField(
-        "model", max_length=100, blank=True, help_text="Empty: the provider's own choice."
-    )
-    temperature = models.FloatField(
-        default=0.7, validators=within("temperature"), help_text="0 is the most predictable."
-    )
-    tts_provider = models.CharField(
-        "text to speech", max_length=40, choices=tts_choices, default="embedded"
-    )
-    voice = models.CharField(
-        max_length=100, blank=True, help_text="The provider's name for it. Empty: its default."
-    )
-    speed = models.FloatField(
-        "speaking speed", default=1.0, validators=within("speed"), help_text="1 is normal."
-    )
-    tts_disabled = models.BooleanField(
-        "no voice", default=False, help_text="Answers are shown as text only."
     )
 
     endpoint_silence_ms = models.PositiveIntegerField(
@@ -205,6 +184,12 @@ class Agent(models.Model):
                 name="agent_first_message_mode_known",
                 condition=Q(first_message_mode__in=FirstMessage.values),
             ),
+            models.CheckConstraint(
+                name="agent_turn_detection_known",
+                condition=Q(
+                    turn_detection__in=TurnDetection.values, vad_eagerness__in=Eagerness.values
+                ),
+            ),
         )
 
     @override
@@ -214,6 +199,7 @@ class Agent(models.Model):
     @override
     def clean(self) -> None:
         """Check what no field can check by itself."""
+        super().clean()
         fixed = self.first_message_mode == FirstMessage.FIXED
         if fixed and not self.first_message.strip():
             raise ValidationError(

@@ -40,6 +40,9 @@ class Summary(models.Model):
     next_steps = models.JSONField(default=list)
     outcome = models.CharField(max_length=200, blank=True)
     language = models.CharField(max_length=35, blank=True)
+    extracted = models.JSONField(null=True)
+    """What was picked out by the agent's schema; null: none was wanted, or it failed."""
+    extraction_error = models.CharField(max_length=300, blank=True)
     method = models.CharField(max_length=10, choices=SummaryMethod, blank=True)
     provider = models.CharField(max_length=100, blank=True)
     requested_at = models.DateTimeField(db_default=Now())

@@ -7,6 +7,7 @@ from typing import Any
 from calls.conf import calls_settings
 from calls.domain.state import Policy
 from calls.models import Agent, FirstMessage
+from calls.models.choosing import ServiceChoice
 from calls.models.text import clean_text
 
 DEMO_SLUG = "demo"
@@ -17,6 +18,7 @@ DEMO_PROMPT = (
 _POLICY_COLUMNS = tuple(
     entry.name for entry in fields(Policy) if entry.name not in ("first_message", "generate_first")
 )
+_CHOICE_COLUMNS = tuple(column.name for column in ServiceChoice._meta.local_fields)
 
 
 class AgentNotFoundError(LookupError):
@@ -41,14 +43,33 @@ class AgentSettings:
     language: str
     system_prompt: str
     tools: tuple[str, ...]
+    session: str
     stt_provider: str
+    stt_model: str
+    stt_fallbacks: tuple[str, ...]
     llm_provider: str
     llm_model: str
-    temperature: float
+    llm_fallbacks: tuple[str, ...]
+    temperature: float | None
     tts_provider: str
+    tts_model: str
+    tts_fallbacks: tuple[str, ...]
     voice: str
+    fallback_voices: Mapping[str, str]
     speed: float
     tts_disabled: bool
+    realtime_model: str
+    turn_detection: str
+    vad_threshold: float
+    vad_prefix_ms: int
+    vad_silence_ms: int
+    vad_eagerness: str
+    max_output_tokens: int | None
+    transcription_model: str
+    noise_reduction: str
+    tracing: bool
+    language_instruction: bool
+    extraction_schema: Mapping[str, Any] | None
     consent_text: str
     recorded: bool
     summarized: bool
@@ -87,14 +108,7 @@ def agent_settings(row: Agent, code_path: str = "") -> AgentSettings:
         language=row.language,
         system_prompt=row.system_prompt,
         tools=tuple(row.tools),
-        stt_provider=row.stt_provider,
-        llm_provider=row.llm_provider,
-        llm_model=row.llm_model,
-        temperature=row.temperature,
-        tts_provider=row.tts_provider,
-        voice=row.voice,
-        speed=row.speed,
-        tts_disabled=row.tts_disabled,
+        **{name: _frozen(getattr(row, name)) for name in _CHOICE_COLUMNS},
         consent_text=row.consent_text,
         recorded=row.recorded,
         summarized=row.summarized,
@@ -115,6 +129,10 @@ def demo_agent_ensure() -> AgentSettings:
         },
     )
     return agent_settings(row, calls_settings().agents.get(DEMO_SLUG, ""))
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _policy(row: Agent) -> Policy:

@@ -5,7 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from calls.models import Turn
-from calls.store.reviews import Entry, Review, clock
+from calls.store.reviews import Entry, Review
+from calls.store.wording import clock
 
 FORMAT = 1
 
@@ -16,7 +17,11 @@ _CONVERSATION = (
 )  # fmt: skip
 _SUMMARY = (
     "state", "title", "summary", "key_points", "next_steps", "outcome", "language", "method",
-    "provider",
+    "provider", "extracted", "extraction_error",
+)  # fmt: skip
+_USE = (
+    "number", "turn", "response_id", "stage", "provider", "model", "outcome", "began_ms",
+    "first_ms", "duration_ms", "request_id", "usage", "estimated",
 )  # fmt: skip
 _RECORDING = ("state", "rate_hz", "channels", "duration_ms", "size_bytes")
 
@@ -31,6 +36,7 @@ def export_json(review: Review) -> dict[str, Any]:
         "ended_at": row.ended_at.isoformat() if row.ended_at else None,
         "items": [_item(entry) for entry in review.entries],
         "turns": [_turn(wait.turn) for wait in review.waits],
+        "uses": [_fields(row, _USE) for row in review.uses],
         "summary": _fields(review.summary, _SUMMARY),
         "recording": _fields(review.recording, _RECORDING),
     }

@@ -10,6 +10,7 @@ from typing_extensions import override
 from calls.domain.errors import EndReason
 from calls.domain.items import Item
 from calls.domain.timings import Turn
+from calls.domain.usage import ServiceUse
 from calls.models import Conversation, Heard
 from calls.models.text import clean_json, clean_text
 from calls.ports.records import CallRecords
@@ -18,7 +19,7 @@ from calls.store.database import AWAY, in_database
 from calls.store.gateway import Gateway, gateway
 from calls.store.owner import owner
 from calls.store.summaries import summaries_wake
-from calls.store.units import unit_finish, unit_item, unit_turn
+from calls.store.units import unit_finish, unit_item, unit_turn, unit_use
 
 OPEN_TIMEOUT_S = 3
 
@@ -84,6 +85,10 @@ class OrmCallRecords(CallRecords):
     @override
     async def store_turn(self, turn: Turn) -> None:
         await self._gateway.write(unit_turn(self._call_id, turn))
+
+    @override
+    async def store_use(self, use: ServiceUse) -> None:
+        await self._gateway.write(unit_use(self._call_id, use))
 
     @override
     async def finish(self, reason: EndReason, *, duration_ms: int) -> None:

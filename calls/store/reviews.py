@@ -4,24 +4,18 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from calls.domain.items import Item as DomainItem
 from calls.domain.items import ItemStatus, Mark, Role, Source
-from calls.models import Conversation, Recording, RecordingState, Summary, Turn
+from calls.models import Conversation, Recording, RecordingState, ServiceUse, Summary
+from calls.store.extracted import Extracted, extracted
+from calls.store.services import Total, TurnServices, services_by_turn, totals
+from calls.store.waits import STAGE_LABELS, Wait, scale_ms_of, waits_of
 from calls.store.waveforms import recording_ms
-
-SHORTEST_SCALE_MS = 1_000
-"""Bars of short waits do not fill the width: they would look like long ones."""
+from calls.store.wording import clock, counted, seconds
 
 WHO = {Role.USER: "Caller", Role.AGENT: "Agent", Role.TOOL: "Tool"}
-STAGE_LABELS = {
-    "endpointing": "Waiting for the end of speech",
-    "stt": "Speech to text",
-    "llm": "Thinking",
-    "tts": "Text to speech",
-    "playout": "Sending",
-    "delivery": "On the way to the ear",
-}
 _NOTES = {
     Source.TEXT: "typed",
     Source.FIXED: "set text",
@@ -41,40 +35,26 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """One stage of a wait; `x` and `width` are percent of the width of all bars."""
+class Round:
+    """A turn of which there is something to tell: a wait, an error, or services that worked."""
 
-    stage: str
-    label: str
-    ms: int
-    x: float
-    width: float
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """A turn, and the silence before its answer: the bars sum to `latency_ms`."""
-
-    turn: Turn
-    latency_ms: int | None
-    bars: tuple[Bar, ...]
-    from_ms: int | None
-    until_ms: int | None
+    number: int
+    wait: Wait | None
+    interrupted: bool
+    error: str
+    services: TurnServices | None
 
     @property
-    def seconds(self) -> str:
-        return "–" if self.latency_ms is None else seconds(self.latency_ms)
-
-    @property
-    def at(self) -> str:
-        return "" if self.from_ms is None else clock(self.from_ms)
+    def tag(self) -> str:
+        return self.services.tag if self.services else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One item, made ready for reading.
 
-    `wait` is set on the first words of the agent in a turn.
+    `wait` and `trouble`, a word on what went wrong, are set on the first words of the agent in a
+    turn.
     """
 
     item: DomainItem
@@ -87,6 +67,7 @@ class Entry:
     result: str
     metadata: Pairs
     wait: Wait | None
+    trouble: str
 
     @property
     def at(self) -> str:
@@ -98,9 +79,13 @@ class Review:
     conversation: Conversation
     entries: tuple[Entry, ...]
     waits: tuple[Wait, ...]
+    rounds: tuple[Round, ...]
+    uses: tuple[ServiceUse, ...]
+    totals: tuple[Total, ...]
     scale_ms: int
     recording: Recording | None
     summary: Summary | None
+    extracted: Extracted | None
     length_ms: int
     metadata: Pairs
     settings: Pairs
@@ -119,6 +104,15 @@ class Review:
         return "–" if latency_ms is None else seconds(latency_ms)
 
     @property
+    def trouble(self) -> str:
+        """What went wrong with services, in figures; empty: nothing."""
+        services = [entry.services for entry in self.rounds if entry.services]
+        failed = sum(turn.failed for turn in services)
+        fallbacks = sum(turn.fallback for turn in services)
+        told = [f"{counted(failed, 'request')} failed"] if failed else []
+        return ", ".join(told + ([counted(fallbacks, "fallback")] if fallbacks else []))
+
+    @property
     def stages(self) -> dict[str, str]:
         """The stages that any wait has, with their labels, for a legend."""
         seen = {bar.stage for wait in self.waits for bar in wait.bars if bar.ms}
@@ -126,23 +120,48 @@ class Review:
 
 
 def review(conversation: Conversation) -> Review:
-    """All of the conversation, in two queries beyond those for the row, recording and summary."""
+    """All of the conversation, in three queries beyond those for row, recording and summary."""
     items = [row.domain() for row in conversation.items.order_by("item_id")]
     turns = list(conversation.turns.order_by("turn"))
-    waits = _waits(turns)
+    uses = tuple(conversation.uses.order_by("number"))
+    snapshot = conversation.agent_snapshot
+    settings = snapshot if isinstance(snapshot, Mapping) else {}
+    waits = waits_of(turns)
+    services = services_by_turn(uses, settings)
+    rounds = tuple(_rounds(waits, services))
     recording: Recording | None = getattr(conversation, "recording", None)
+    summary: Summary | None = getattr(conversation, "summary", None)
     ends = [item.ended_ms or item.started_ms for item in items]
     return Review(
         conversation=conversation,
-        entries=tuple(_entries(items, waits)),
+        entries=tuple(_entries(items, rounds)),
         waits=waits,
-        scale_ms=_scale_ms(turns),
+        rounds=rounds,
+        uses=uses,
+        totals=totals(services.values()),
+        scale_ms=scale_ms_of(turns),
         recording=recording,
-        summary=getattr(conversation, "summary", None),
+        summary=summary,
+        extracted=extracted(summary, settings),
         length_ms=max([conversation.duration_ms or 0, _recorded_ms(recording), *ends]),
         metadata=pairs(conversation.metadata),
-        settings=_settings(conversation.agent_snapshot),
+        settings=_settings(settings),
     )
+
+
+def _rounds(waits: Iterable[Wait], services: Mapping[int, TurnServices]) -> Iterator[Round]:
+    by_turn = {wait.turn.turn: wait for wait in waits}
+    for number in sorted(by_turn.keys() | services.keys()):
+        wait = by_turn.get(number)
+        entry = Round(
+            number=number,
+            wait=wait if wait and wait.latency_ms is not None else None,
+            interrupted=wait is not None and wait.turn.interrupted,
+            error=wait.turn.error if wait else "",
+            services=services.get(number),
+        )
+        if entry.wait or entry.error or entry.services:
+            yield entry
 
 
 def _recorded_ms(recording: Recording | None) -> int:
@@ -156,10 +175,11 @@ def _recorded_ms(recording: Recording | None) -> int:
         return 0
 
 
-def _entries(items: Sequence[DomainItem], waits: Iterable[Wait]) -> Iterator[Entry]:
-    unsaid = {wait.turn.turn: wait for wait in waits if wait.latency_ms is not None}
+def _entries(items: Sequence[DomainItem], rounds: Iterable[Round]) -> Iterator[Entry]:
+    untold = {entry.number: entry for entry in rounds}
     for item in items:
         spoken = item.role is not Role.TOOL
+        told = untold.pop(item.turn, None) if item.role is Role.AGENT else None
         yield Entry(
             item=item,
             who=WHO[item.role],
@@ -170,7 +190,8 @@ def _entries(items: Sequence[DomainItem], waits: Iterable[Wait]) -> Iterator[Ent
             arguments=pretty(item.arguments),
             result="" if spoken else pretty(item.text),
             metadata=pairs(item.metadata),
-            wait=unsaid.pop(item.turn, None) if item.role is Role.AGENT else None,
+            wait=told.wait if told else None,
+            trouble=told.tag if told else "",
         )
 
 
@@ -215,10 +236,8 @@ def pairs(value: object) -> Pairs:
     return tuple((str(name), _shown(entry)) for name, entry in value.items())
 
 
-def _settings(snapshot: object) -> Pairs:
+def _settings(snapshot: Mapping[str, Any]) -> Pairs:
     """The agent's settings with those of its policy among them."""
-    if not isinstance(snapshot, Mapping):
-        return ()
     policy = snapshot.get("policy")
     rest = {name: value for name, value in snapshot.items() if name != "policy"}
     return (*pairs(rest), *pairs(policy))
@@ -228,39 +247,3 @@ def _shown(value: object) -> str:
     if value is None or value == "":
         return "–"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _waits(turns: Sequence[Turn]) -> tuple[Wait, ...]:
-    scale_ms = _scale_ms(turns)
-    return tuple(_wait(turn, scale_ms) for turn in turns)
-
-
-def _scale_ms(turns: Iterable[Turn]) -> int:
-    return max([SHORTEST_SCALE_MS, *(turn.latency_ms or 0 for turn in turns)])
-
-
-def _wait(turn: Turn, scale_ms: int) -> Wait:
-    timings = turn.timings
-    latency_ms = timings.latency_ms
-    if latency_ms is None or timings.speech_stopped_ms is None:
-        return Wait(turn, None, (), None, None)
-    bars: list[Bar] = []
-    since_ms = 0
-    for stage, ms in timings.stages().items():
-        x, width = (round(100 * part / scale_ms, 3) for part in (since_ms, ms))
-        bars.append(Bar(stage, STAGE_LABELS[stage], ms, x, width))
-        since_ms += ms
-    until_ms = timings.speech_stopped_ms + latency_ms
-    return Wait(turn, latency_ms, tuple(bars), timings.speech_stopped_ms, until_ms)
-
-
-def clock(ms: int) -> str:
-    """A place in the call: minutes and seconds, hours where there are any."""
-    hours, seconds = divmod(ms // 1000, 3600)
-    minutes, seconds = divmod(seconds, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def seconds(ms: int) -> str:
-    """A wait, as exact as it is read."""
-    return f"{ms / 1000:.2f} s" if ms >= 1000 else f"{ms} ms"

@@ -24,7 +24,7 @@ from calls.models import (
 )
 from calls.models.text import clean_json, clean_text
 from calls.ports.errors import ProviderError
-from calls.ports.summary import Summarizer, SummaryDraft
+from calls.ports.summary import Extractor, Summarizer, SummaryDraft
 from calls.store.database import AWAY, in_database
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 MOST_ATTEMPTS = 5
 LEASE_S = 120
 SUMMARIZE_TIMEOUT_S = 60
+EXTRACT_TIMEOUT_S = 45
+NO_EXTRACTOR = "Needs a language model."
 FIRST_BACKOFF_S = 10
 POLL_S = 5.0
 
@@ -46,6 +48,8 @@ class Summarizers:
 
     model: Summarizer | None
     extractive: Summarizer
+    extractor: Extractor | None = None
+    """Picks data out by the agent's schema, if it has one."""
 
 
 SummarizerFactory = Callable[[Mapping[str, Any]], Summarizers]
@@ -62,6 +66,25 @@ class Lease:
     items: tuple[DomainItem, ...]
     language: str
     agent: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A summary to be stored; `error` is why a better one failed."""
+
+    draft: SummaryDraft
+    method: SummaryMethod
+    provider: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Picked:
+    """What was picked out; or why nothing was, and whether to try again."""
+
+    data: Mapping[str, Any] | None = None
+    error: str = ""
+    again: bool = False
 
 
 def summary_request(conversation: Conversation) -> None:
@@ -153,7 +176,8 @@ async def _write(lease: Lease, summarizers: Summarizers) -> None:
     if summarizers.model is not None and lease.attempt <= MOST_ATTEMPTS:
         draft, error, hopeless = await _draft(lease, summarizers.model)
         if draft:
-            await in_database(_store, lease, draft, SummaryMethod.MODEL, summarizers.model.name, "")
+            written = _Written(draft, SummaryMethod.MODEL, summarizers.model.name)
+            await _finish(lease, written, summarizers.extractor)
             return
         if not hopeless and lease.attempt < MOST_ATTEMPTS:
             await in_database(_again, lease, error)
@@ -161,11 +185,41 @@ async def _write(lease: Lease, summarizers: Summarizers) -> None:
     draft, failure, _ = await _draft(lease, summarizers.extractive)
     if draft:
         name = summarizers.extractive.name
-        await in_database(_store, lease, draft, SummaryMethod.EXTRACTIVE, name, error)
+        written = _Written(draft, SummaryMethod.EXTRACTIVE, name, error)
+        await _finish(lease, written, summarizers.extractor)
     elif lease.attempt < MOST_ATTEMPTS:
         await in_database(_again, lease, failure)
     else:
         await in_database(_fail, lease, failure)
+
+
+async def _finish(lease: Lease, written: _Written, extractor: Extractor | None) -> None:
+    """Pick out what the agent's schema asks for, and store everything."""
+    picked = _Picked()
+    if schema := lease.agent.get("extraction_schema"):
+        picked = await _pick(lease, schema, extractor)
+    if picked.again and lease.attempt < MOST_ATTEMPTS:
+        await in_database(_again, lease, picked.error)
+    else:
+        await in_database(_store, lease, written, picked)
+
+
+async def _pick(lease: Lease, schema: Mapping[str, Any], extractor: Extractor | None) -> _Picked:
+    if extractor is None:
+        return _Picked(error=NO_EXTRACTOR)
+    try:
+        async with asyncio.timeout(EXTRACT_TIMEOUT_S):
+            data = await extractor.extract(lease.items, schema=schema, language=lease.language)
+    except ProviderError as error:
+        return _Picked(error=f"{error.provider}: {error.kind}", again=error.retryable)
+    except TimeoutError:
+        return _Picked(error=f"{extractor.name}: timeout", again=True)
+    except Exception as error:  # noqa: BLE001 - whatever one does, the summary is stored
+        # No traceback: it may hold what was said.
+        extra = {"call_id": lease.call_id, "error": type(error).__name__}
+        logger.error("An extractor failed", extra=extra)  # noqa: TRY400
+        return _Picked(error=f"{extractor.name}: {type(error).__name__}")
+    return _Picked(data)
 
 
 async def _draft(lease: Lease, summarizer: Summarizer) -> tuple[SummaryDraft | None, str, bool]:
@@ -185,22 +239,23 @@ async def _draft(lease: Lease, summarizer: Summarizer) -> tuple[SummaryDraft | N
     return draft, "", False
 
 
-def _store(
-    lease: Lease, draft: SummaryDraft, method: SummaryMethod, provider: str, error: str
-) -> None:
+def _store(lease: Lease, written: _Written, picked: _Picked) -> None:
+    draft = written.draft
     _held(lease).update(
         state=SummaryState.DONE,
         lease_until=None,
         done_at=Now(),
-        error=clean_text(error, 300),
+        error=clean_text(written.error, 300),
         title=clean_text(draft.title, 200),
         summary=clean_text(draft.summary),
         key_points=clean_json(draft.key_points),
         next_steps=clean_json(draft.next_steps),
         outcome=clean_text(draft.outcome, 200),
         language=clean_text(draft.language, 35),
-        method=method,
-        provider=clean_text(provider, 100),
+        method=written.method,
+        provider=clean_text(written.provider, 100),
+        extracted=None if picked.data is None else clean_json(picked.data),
+        extraction_error=clean_text(picked.error, 300),
     )
 
 

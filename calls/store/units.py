@@ -9,6 +9,7 @@ from typing import Any
 from calls.domain.errors import EndReason
 from calls.domain.items import Item
 from calls.domain.timings import Turn
+from calls.domain.usage import ServiceUse
 from calls.models import RecordingState
 from calls.models.text import clean_integer, clean_json, clean_text
 
@@ -19,6 +20,7 @@ PROVIDER_LENGTH = 40
 class Kind(StrEnum):
     ITEM = "item"
     TURN = "turn"
+    USE = "use"
     RECORDING = "recording"
     FINISH = "finish"
 
@@ -87,6 +89,25 @@ def unit_turn(call_id: str, turn: Turn) -> Unit:
         "tts": clean_text(turn.tts, PROVIDER_LENGTH),
     }
     return Unit(Kind.TURN, call_id, fields)
+
+
+def unit_use(call_id: str, use: ServiceUse) -> Unit:
+    fields = {
+        "number": clean_integer(use.number),
+        "turn": clean_integer(use.turn),
+        "response_id": _optional(use.response_id),
+        "stage": clean_text(use.stage, 8),
+        "provider": clean_text(use.provider, PROVIDER_LENGTH),
+        "model": clean_text(use.model, NAME_LENGTH),
+        "outcome": clean_text(use.outcome, 16),
+        "began_ms": clean_integer(use.began_ms),
+        "first_ms": _optional(use.first_ms),
+        "duration_ms": clean_integer(use.duration_ms),
+        "request_id": clean_text(use.request_id, NAME_LENGTH),
+        "usage": clean_json(dict(use.usage)),
+        "estimated": use.estimated,
+    }
+    return Unit(Kind.USE, call_id, fields)
 
 
 def unit_recording(

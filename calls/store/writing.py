@@ -19,6 +19,7 @@ from calls.models import (
     Item,
     Recording,
     RecordingState,
+    ServiceUse,
     Summary,
     Turn,
 )
@@ -112,6 +113,10 @@ def _write_turns(units: Sequence[Unit]) -> None:
     _count({call_id for call_id, _ in rows})
 
 
+def _write_uses(units: Sequence[Unit]) -> None:
+    _upsert(ServiceUse, _last_of(units, "number"), "number")
+
+
 def _write_recordings(units: Sequence[Unit]) -> None:
     rows = _last_of(units)
     closed = Recording.objects.filter(pk__in=[call_id for (call_id,) in rows]).exclude(
@@ -202,6 +207,7 @@ def _upsert(model: type[models.Model], rows: Rows, *key: str) -> None:
 _WRITERS = {
     Kind.ITEM: _write_items,
     Kind.TURN: _write_turns,
+    Kind.USE: _write_uses,
     Kind.RECORDING: _write_recordings,
     Kind.FINISH: _finish,
 }

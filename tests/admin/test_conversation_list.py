@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from calls.domain.items import Item, Role
 from calls.models import Conversation
-from tests.store.factories import ITEMS, STARTED_AT, demo_conversation
+from tests.store.factories import ITEMS, STARTED_AT, USES, demo_conversation
 
 URL = "/admin/calls/conversation/"
 
@@ -62,6 +62,8 @@ def test_the_number_of_queries_does_not_grow_with_the_page(boss):
         ("latency=slow", 0),
         ("recorded=complete", 1),
         ("recorded=none", 0),
+        ("trouble=some", 1),
+        ("trouble=none", 0),
         ("end_reason__exact=agent_ended", 1),
         ("started_at__year=2026", 1),
         ("agent_slug=demo", 1),
@@ -71,6 +73,25 @@ def test_it_is_narrowed_down(boss, call, query, found):
     page = boss.get(f"{URL}?{query}")
     assert page.status_code == 200
     assert page.context["cl"].result_count == found
+
+
+def test_trouble_is_a_service_that_failed_not_one_that_was_stopped(boss):
+    demo_conversation("calm", uses=[USES[1], USES[2]], sound=False)
+    demo_conversation("silent", uses=(), sound=False)
+    demo_conversation("trouble", uses=[USES[1], USES[0]], sound=False)
+    for value, found in (("some", {"trouble"}), ("none", {"calm", "silent"})):
+        rows = boss.get(f"{URL}?trouble={value}").context["cl"].result_list
+        assert {row.pk for row in rows} == found
+
+
+def test_the_list_asks_for_services_only_when_it_is_narrowed_by_them(boss, call):
+    def asked(query: str) -> bool:
+        with CaptureQueriesContext(connection) as captured:
+            boss.get(f"{URL}?{query}")
+        return any("serviceuse" in entry["sql"] for entry in captured)
+
+    assert asked("trouble=some")
+    assert not asked("interrupted=some")
 
 
 def test_words_are_found_in_the_same_conversation_not_the_same_item():

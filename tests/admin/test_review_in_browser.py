@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, sync_playwright
 
+from calls.models import Agent
 from tests.admin.conftest import logged_in
 from tests.store.factories import demo_conversation
 
@@ -19,6 +20,8 @@ pytestmark = [
 
 URL = "/admin/calls/conversation/demo-call/change/"
 POSITION = "document.querySelector('audio').currentTime"
+WHO = ("caller", "agent")
+VALUED = "document.querySelector('.wave').getAttribute('aria-valuetext')"
 NOW = "[...document.querySelectorAll('.now')].map((word) => word.textContent)"
 INK = """() => {
   const canvas = document.querySelector('.wave canvas');
@@ -47,7 +50,10 @@ def review(live_server, chromium, settings) -> Callable[[Callable[[Page], None]]
             arguments = ["--no-sandbox", "--autoplay-policy=user-gesture-required"]
             browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
             try:
-                context = browser.new_context(viewport={"width": 1280, "height": 800})
+                context = browser.new_context(
+                    viewport={"width": 1280, "height": 800},
+                    permissions=["clipboard-read", "clipboard-write"],
+                )
                 context.add_cookies(
                     [{"name": "sessionid", "value": session, "url": live_server.url}]
                 )
@@ -112,8 +118,7 @@ def test_it_is_worked_by_keys_alone(review):
         until(page, f"{POSITION} === 4.6")
         page.keyboard.press("End")
         until(page, f"{POSITION} === 27.4")
-        valued = page.get_attribute(".wave", "aria-valuetext")
-        assert valued == "0:27 of 0:27"
+        until(page, f"{VALUED} === '0:27 of 0:27'")
         page.keyboard.press("Home")
         page.keyboard.press(" ")
         until(page, f"{POSITION} > 0.2")
@@ -146,9 +151,65 @@ def test_what_was_not_heard_is_struck_and_said_so(review):
     assert review(act) == []
 
 
-def test_nothing_overflows_on_a_phone(review):
+def test_services_unfold_by_keys_and_their_request_is_copied(review):
+    def act(page: Page) -> None:
+        opened = page.locator(".services[open]")
+        assert opened.count() == 2, "those in which something failed"
+        page.focus("#wait-3 .services summary")
+        page.keyboard.press("Enter")
+        copy = page.locator("#wait-3 .copy")
+        copy.focus()
+        page.keyboard.press(" ")
+        until(page, "document.querySelector('#wait-3 .copy').textContent === 'Copied'")
+        assert page.evaluate("navigator.clipboard.readText()") == "chatcmpl-BkQ82"
+        assert page.evaluate("document.querySelector('audio').paused")
+        until(page, "document.querySelector('#wait-3 .copy').textContent === 'Copy'")
+
+    assert review(act) == []
+
+
+def test_a_request_is_marked_where_the_clipboard_is_closed(review):
+    def act(page: Page) -> None:
+        page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject() }")
+        page.locator("#wait-2 .copy").first.click()
+        until(page, "getSelection().toString() === 'req_7f3a9c20d1e84b55'")
+
+    assert review(act) == []
+
+
+def test_the_track_names_stand_beside_the_waveform(review):
     def act(page: Page) -> None:
         page.set_viewport_size({"width": 360, "height": 740})
+        canvas = page.locator(".wave canvas").bounding_box()
+        caller, agent = (page.locator(f".track-name.{who}").bounding_box() for who in WHO)
+        assert caller["y"] + caller["height"] <= canvas["y"]
+        assert agent["y"] >= canvas["y"] + canvas["height"]
+
+    assert review(act) == []
+
+
+@pytest.mark.parametrize("width", [1280, 1440, 1600])
+def test_the_list_shows_all_its_columns(review, width):
+    def act(page: Page) -> None:
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto(page.url.replace("demo-call/change/", ""))
+        hidden = page.evaluate(
+            "(() => { const { scrollWidth, clientWidth } ="
+            " document.querySelector('#changelist .results'); return scrollWidth - clientWidth })()"
+        )
+        assert hidden <= 0
+
+    assert review(act) == []
+
+
+@pytest.mark.parametrize("unfolded", [False, True], ids=["folded", "unfolded"])
+def test_nothing_overflows_on_a_phone(review, unfolded):
+    def act(page: Page) -> None:
+        page.set_viewport_size({"width": 360, "height": 740})
+        page.evaluate(
+            "(open) => document.querySelectorAll('details').forEach((one) => (one.open = open))",
+            unfolded,
+        )
         wide = page.evaluate(
             "[...document.querySelectorAll('.review *')].filter((e) =>"
             " e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.className)"
@@ -156,3 +217,29 @@ def test_nothing_overflows_on_a_phone(review):
         assert wide == []
 
     assert review(act) == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_form_of_an_agent_fits_and_is_worked_by_keys(review, width):
+    def act(page: Page) -> None:
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto(page.url.partition("conversation")[0] + "agent/add/")
+        page.evaluate("() => document.querySelectorAll('details').forEach((d) => (d.open = true))")
+        wide = page.evaluate(
+            "[...document.querySelectorAll('#content *')].filter((e) =>"
+            " e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.className)"
+        )
+        assert wide == []
+        page.fill("#id_name", "Front desk")
+        page.get_by_label("Speech to text: fallback 2").focus()
+        page.keyboard.type("Embedded")
+        page.get_by_label("ElevenLabs", exact=True).fill("voice-1")
+        page.get_by_role("button", name="Save", exact=True).first.click()
+        page.wait_for_selector(".messagelist .success")
+
+    assert review(act) == []
+    agent = Agent.objects.get(slug="front-desk")
+    assert (agent.stt_fallbacks, agent.fallback_voices) == (
+        ["embedded"],
+        {"elevenlabs": "voice-1"},
+    )

@@ -1,7 +1,7 @@
 """The review page says what happened, to those who may know, and nothing of it runs."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 
 import pytest
@@ -13,7 +13,17 @@ from calls.domain.items import Item, ItemStatus, Mark, Role
 from calls.models import Conversation, Summary
 from calls.store.reviews import review, words
 from tests.admin.conftest import logged_in, person
-from tests.store.factories import ITEMS, LENGTH_MS, TURNS, answered, demo_conversation, said
+from tests.store.factories import (
+    EXTRACTED,
+    ITEMS,
+    LENGTH_MS,
+    TURNS,
+    USES,
+    answered,
+    demo_conversation,
+    said,
+    used,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -86,9 +96,11 @@ def test_its_queries_do_not_grow_with_the_call(boss):
             page_of(boss, call)
         return len(captured)
 
-    short = demo_conversation("short", items=ITEMS[:2], turns=TURNS[:1], sound=False)
-    long = [replace(ITEMS[n % 2], item_id=n + 1) for n in range(60)]
-    assert queries(short) == queries(demo_conversation("long", items=long, sound=False))
+    short = demo_conversation("short", items=ITEMS[:2], turns=TURNS[:1], uses=USES[:1], sound=False)
+    items = [replace(ITEMS[n % 2], item_id=n + 1) for n in range(60)]
+    uses = [replace(USES[n % 4], number=n + 1, turn=n // 3) for n in range(60)]
+    long = demo_conversation("long", items=items, uses=uses, sound=False)
+    assert queries(short) == queries(long)
 
 
 def test_nothing_that_somebody_said_runs(boss):
@@ -97,9 +109,12 @@ def test_nothing_that_somebody_said_runs(boss):
         answered(2, ATTACK, 1, 5_000, unheard=ATTACK, metadata={"items": ATTACK, ATTACK: [1]}),
         Item(3, Role.TOOL, ATTACK, 1, tool_name=ATTACK, arguments=ATTACK),
     ]
-    call = demo_conversation(items=hostile, sound=False)
+    asked = used(1, "llm", ATTACK[:40], 1, model=ATTACK, request_id=ATTACK,
+                 outcome="<b>", usage={ATTACK: 1, "input_tokens": 5})  # fmt: skip
+    call = demo_conversation(items=hostile, turns=(), uses=[asked], sound=False)
     Summary.objects.update(title=ATTACK, summary=ATTACK, key_points=[ATTACK], outcome=ATTACK,
-                           provider=ATTACK, error=ATTACK)  # fmt: skip
+                           provider=ATTACK, error=ATTACK,
+                           extracted={ATTACK: [ATTACK, {ATTACK: ATTACK}]})  # fmt: skip
     Conversation.objects.update(
         caller=ATTACK, user_agent=ATTACK, metadata={"items": ATTACK}, language='"><b>'
     )
@@ -110,6 +125,13 @@ def test_nothing_that_somebody_said_runs(boss):
     count = [tag for tag, _ in page.tags if tag in ("img", "script", "b")]
     assert "img" not in count
     assert any("alert(1)" in text for text in page.text)
+    assert count.count("b") == 2, "the stage and the provider, which are bold"
+    copied = [attrs["data-copy"] for _, attrs in page.tags if "data-copy" in attrs]
+    assert copied == [ATTACK]
+    Summary.objects.update(extracted=None, extraction_error=ATTACK)
+    unread = Page(page_of(boss, call))
+    assert unread.inline() == []
+    assert not [tag for tag, _ in unread.tags if tag == "img"]
 
 
 @pytest.mark.parametrize("address", ["", "{}/change/", "{}/delete/", "{}/history/"])
@@ -167,6 +189,11 @@ class TestExport:
         assert exported["items"][2]["unheard"].endswith("in the evening.")
         assert exported["turns"][0]["stages"]["stt"] == 280
         assert exported["summary"]["outcome"] == "booked"
+        assert exported["summary"]["extracted"] == EXTRACTED
+        assert [use["number"] for use in exported["uses"]] == list(range(1, len(USES) + 1))
+        assert exported["uses"][2] == {
+            **asdict(USES[2]), "usage": {"input_tokens": 412, "output_tokens": 38},
+        }  # fmt: skip
         assert exported["recording"]["state"] == "complete"
         assert exported["agent_snapshot"]["policy"]["idle_prompts"] == 2
         assert LogEntry.objects.get().change_message == "Exported the conversation as json."

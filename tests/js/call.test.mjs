@@ -62,6 +62,15 @@ test("a call without a microphone says so", () => {
   assert.equal(network.last.heard("start")[0].microphone, null);
 });
 
+test("what is typed while it connects is said once the call begins", () => {
+  const { call, network } = dialled();
+  assert.equal(call.type(" Hello. "), true);
+  network.last.accept();
+  assert.deepEqual(network.last.heard("text"), []);
+  network.last.say(READY);
+  assert.deepEqual(network.last.heard("text"), [{ type: "text", text: "Hello." }]);
+});
+
 test("stages: connecting, live, ended", () => {
   const { call, network } = dialled();
   const seen = [call.state.stage];

@@ -8,16 +8,33 @@ from calls.domain.audio import AGENT, CALLER
 from calls.domain.errors import EndReason
 from calls.domain.items import Item, ItemStatus, Mark, Role, Source
 from calls.domain.timings import Turn, TurnTimings
+from calls.domain.usage import ServiceUse
 from calls.models import Agent, Conversation, Recording, RecordingState, Summary
 from calls.store.agents import agent_get, demo_agent_ensure
 from calls.store.database import in_database
 from calls.store.records import Opening, OrmCallRecords, conversation_open
 from calls.store.tracks import CHANNELS, LEFT, RATE_HZ, RIGHT, StereoFile, Track
-from calls.store.units import unit_finish, unit_item, unit_turn
+from calls.store.units import unit_finish, unit_item, unit_turn, unit_use
 from calls.store.writing import units_write
 
 STARTED_AT = datetime(2026, 11, 20, 9, 41, 7, tzinfo=UTC)
 WORD_MS = 300
+
+
+def used(number: int, stage: str, provider: str, turn: int = 2, **fields) -> ServiceUse:
+    """A request that went well, unless `fields` say otherwise."""
+    defaults = {
+        "response_id": None if stage == "stt" else turn,
+        "model": "",
+        "outcome": "ok",
+        "began_ms": 7_000 + 100 * number,
+        "first_ms": 180,
+        "duration_ms": 420,
+        "request_id": "",
+    }
+    return ServiceUse(
+        number=number, turn=turn, stage=stage, provider=provider, **(defaults | fields)
+    )
 
 
 async def opened(call_id: str = "call-1", **changes) -> OrmCallRecords:
@@ -102,11 +119,41 @@ TURNS = (
     waited(3, 12_300, 600, 310, 340, 90, 20, 40, heard_ms=2_700, spoken_ms=2_700),
     waited(5, 25_700, 600, 220, 5, 55, 5, 15, heard_ms=300, spoken_ms=300),
 )
+USES = (
+    used(1, "stt", "elevenlabs", model="scribe_v2_realtime", outcome="timeout", first_ms=None,
+         duration_ms=1_500, request_id="req_7f3a9c20d1e84b55"),
+    used(2, "stt", "openai", model="gpt-transcribe", usage={"audio_ms": 2_400}),
+    used(3, "llm", "openai", model="gpt-5.4-mini", outcome="cancelled", request_id="chatcmpl-BkQ81",
+         usage={"input_tokens": 412, "output_tokens": 38}, estimated=True),
+    used(4, "tts", "elevenlabs", model="eleven_flash_v2_5", outcome="cancelled",
+         usage={"characters": 96, "spoken_ms": 6_600}),
+    used(5, "stt", "elevenlabs", 3, model="scribe_v2_realtime", began_ms=12_950,
+         usage={"audio_ms": 1_100}),
+    used(6, "llm", "openai", 3, model="gpt-5.4-mini", began_ms=13_210, request_id="chatcmpl-BkQ82",
+         usage={"input_tokens": 1_480, "cached_tokens": 1_280, "output_tokens": 52}),
+    used(7, "llm", "openai", 4, model="gpt-5.4-mini", began_ms=18_020, outcome="busy",
+         first_ms=None, duration_ms=90),
+    used(8, "llm", "openai", 4, model="gpt-5.4-mini", began_ms=18_300,
+         usage={"input_tokens": 1_530, "output_tokens": 44}),
+)  # fmt: skip
+EXTRACTED = {
+    "name": None,
+    "confirmed": True,
+    "appointment": {"day": "Tuesday", "time": "10:00"},
+    "wishes": ["the address by message"],
+}
+SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}}
 LENGTH_MS = 27_400
 
 
 def demo_conversation(
-    call_id: str = "demo-call", *, items=ITEMS, turns=TURNS, started_at=STARTED_AT, sound=True
+    call_id: str = "demo-call",
+    *,
+    items=ITEMS,
+    turns=TURNS,
+    uses=USES,
+    started_at=STARTED_AT,
+    sound=True,
 ) -> Conversation:
     """A finished call with everything that a call can leave behind."""
     demo_agent_ensure()
@@ -115,7 +162,7 @@ def demo_conversation(
         call_id=call_id,
         agent=Agent.objects.get(slug="demo"),
         agent_slug="demo",
-        agent_snapshot=agent.snapshot(),
+        agent_snapshot={**agent.snapshot(), "extraction_schema": SCHEMA},
         protocol="browser",
         language="en",
         started_at=started_at,
@@ -125,6 +172,7 @@ def demo_conversation(
     )
     units = [unit_item(call_id, item) for item in items]
     units += [unit_turn(call_id, turn) for turn in turns]
+    units += [unit_use(call_id, use) for use in uses]
     units.append(unit_finish(call_id, EndReason.AGENT_ENDED, duration_ms=LENGTH_MS))
     assert units_write(units) == []
     Summary.objects.filter(pk=call_id).update(
@@ -134,6 +182,7 @@ def demo_conversation(
         key_points=["Appointment on Tuesday at 10:00", "Address asked for"],
         next_steps=["Send the address by message"],
         outcome="booked",
+        extracted=EXTRACTED,
         language="en",
         method="extractive",
         provider="embedded",

@@ -1,6 +1,6 @@
 """A process that writes a call's record until it is killed; started by the tests.
 
-Prints what was acknowledged, one line each: `item <id>`, `sound <ms>`.
+Prints what was acknowledged, one line each: `item <id>`, `use <number>`.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ django.setup()
 
 from calls.domain.items import Item, ItemStatus, Role  # noqa: E402
 from calls.store.recordings import recording_open  # noqa: E402
-from tests.store.factories import opened  # noqa: E402
+from tests.store.factories import opened, used  # noqa: E402
 
 
 def say(line: str) -> None:
@@ -31,6 +31,8 @@ async def write(call_id: str) -> None:
         item = Item(item_id, Role.AGENT, f"word {item_id}", 1, started_ms=at_ms)
         await records.store_item(item)
         say(f"item {item_id}")
+        await records.store_use(used(item_id, "tts", "embedded", began_ms=at_ms))
+        say(f"use {item_id}")
         running = Item(item_id + 1_000_000, Role.TOOL, "", 1, status=ItemStatus.IN_PROGRESS)
         await records.store_item(running)
         recording.caller(at_ms, b"\1\1" * 320)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -63,18 +64,47 @@ def place(tmp_path_factory) -> Place:
     return Place(tmp_path_factory.mktemp("killed"))
 
 
-def acknowledged_until(process: subprocess.Popen, enough: Callable[[list[int]], bool]) -> list[int]:
-    """Read acknowledgements until there are enough, kill the process, read the rest."""
-    items: list[int] = []
-    for line in process.stdout:
+@dataclass
+class Acknowledged:
+    """Numbers of what was acknowledged."""
+
+    items: list[int] = field(default_factory=list)
+    uses: list[int] = field(default_factory=list)
+
+    def take(self, line: str) -> None:
         kind, _, number = line.strip().partition(" ")
-        if kind == "item":
-            items.append(int(number))
-            if enough(items):
-                break
+        {"item": self.items, "use": self.uses}[kind].append(int(number))
+
+
+def acknowledged_until(
+    process: subprocess.Popen, enough: Callable[[Acknowledged], bool]
+) -> Acknowledged:
+    """Read acknowledgements until there are enough, kill the process, read the rest."""
+    told = Acknowledged()
+    for line in process.stdout:
+        if line != "ready\n":
+            told.take(line)
+        if enough(told):
+            break
     os.kill(process.pid, signal.SIGKILL)
     rest, _ = process.communicate()
-    return items + [int(line[5:]) for line in rest.splitlines() if line.startswith("item ")]
+    for line in rest.splitlines():
+        told.take(line)
+    return told
+
+
+def stored_items(place: Place, call_id: str) -> set[int]:
+    rows = place.query(
+        f"select item_id from calls_item where conversation_id='{call_id}' and role='agent'"
+    )
+    return {item_id for (item_id,) in rows}
+
+
+def stored_uses(place: Place, call_id: str) -> list[int]:
+    rows = place.query(
+        f"select number from calls_serviceuse where conversation_id='{call_id}' order by number"
+    )
+    return [number for (number,) in rows]
 
 
 def closed_as_interrupted(place: Place, call_id: str) -> None:
@@ -94,14 +124,12 @@ def closed_as_interrupted(place: Place, call_id: str) -> None:
 def test_no_acknowledged_item_is_lost(place):
     process = place.start("killed-1")
     started_s = time.monotonic()
-    items = acknowledged_until(
-        process, lambda so_far: len(so_far) > 100 and time.monotonic() - started_s > 3
+    told = acknowledged_until(
+        process, lambda so_far: len(so_far.uses) > 100 and time.monotonic() - started_s > 3
     )
-    stored = place.query(
-        "select item_id from calls_item where conversation_id='killed-1' and role='agent'"
-    )
-    assert len(items) > 100
-    assert set(items) <= {item_id for (item_id,) in stored}
+    assert len(told.uses) > 100
+    assert set(told.items) <= stored_items(place, "killed-1")
+    assert set(told.uses) <= set(stored_uses(place, "killed-1"))
 
     said = place.manage("reap_calls")
 
@@ -127,20 +155,18 @@ def test_what_waits_for_the_database_is_not_lost_either(place):
     lock = sqlite3.connect(place.database, isolation_level=None, timeout=30)
     lock.execute("begin immediate")
     started_s = time.monotonic()
-    items = acknowledged_until(process, lambda so_far: time.monotonic() - started_s > 4)
+    told = acknowledged_until(process, lambda so_far: time.monotonic() - started_s > 4)
     lock.execute("rollback")
     lock.close()
-    stored = place.query(
-        "select item_id from calls_item where conversation_id='killed-2' and role='agent'"
-    )
-    assert set(items) - {item_id for (item_id,) in stored}, "the journal was not needed"
+    assert set(told.items) - stored_items(place, "killed-2"), "the journal was not needed"
+    assert set(told.uses) - set(stored_uses(place, "killed-2")), "the journal was not needed"
 
     place.manage("reap_calls")
 
-    stored = place.query(
-        "select item_id from calls_item where conversation_id='killed-2' and role='agent'"
-    )
-    assert set(items) <= {item_id for (item_id,) in stored}
+    assert set(told.items) <= stored_items(place, "killed-2")
+    uses = stored_uses(place, "killed-2")
+    assert set(told.uses) <= set(uses)
+    assert len(uses) == len(set(uses))
     closed_as_interrupted(place, "killed-2")
     assert list((place.folder / "journal").glob("*")) == []
 

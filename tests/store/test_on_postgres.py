@@ -14,9 +14,11 @@ ROOT = Path(__file__).resolve().parents[2]
 AGAIN = (
     "tests/store/test_records_orm.py",
     "tests/store/test_gateway.py",
+    "tests/store/test_uses.py",
     "tests/store/test_reaper.py",
     "tests/store/test_summaries.py",
     "tests/admin/test_conversation_list.py",
+    "tests/admin/test_review_services.py",
     "tests/admin/test_review_page.py::test_an_unknown_call_is_not_found",
     "tests/admin/test_review_page.py::test_nothing_that_somebody_said_runs",
     "tests/admin/test_agents_admin.py::test_who_may_be_called",

@@ -174,3 +174,89 @@ async def test_the_loop_wakes_when_a_call_ends():
         while not rule.given:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         loop.cancel()
+
+
+class Picker:
+    """Fails as it is told to, then picks; remembers what it was asked for."""
+
+    name = "picker"
+
+    def __init__(self, *failures: Exception):
+        self.failures = list(failures)
+        self.asked: list[object] = []
+
+    async def extract(self, items, *, schema, language):
+        self.asked.append(([item.text for item in items], schema, language))
+        if self.failures:
+            raise self.failures.pop(0)
+        return {"city": "Bonn\x00", "guests": 2}
+
+
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+
+
+@pytest_asyncio.fixture
+async def ended_with_schema(ended) -> None:
+    await in_database(
+        lambda: Conversation.objects.update(agent_snapshot={"extraction_schema": SCHEMA})
+    )
+
+
+async def pick(picker: Picker | None, *failures: Exception) -> Summary:
+    writer = Writer("model", *failures)
+    await summaries_run_due(lambda agent: Summarizers(writer, Writer("rule"), picker))
+    return await in_database(row)
+
+
+async def test_what_the_agents_schema_asks_for_is_picked_out(ended_with_schema):
+    picker = Picker()
+    summary = await pick(picker)
+    assert (summary.state, summary.title) == (SummaryState.DONE, "model title")
+    assert (summary.extracted, summary.extraction_error) == ({"city": "Bonn", "guests": 2}, "")
+    assert picker.asked == [(["hello", "good day"], SCHEMA, "en")]
+
+
+async def test_without_a_schema_nothing_is_picked_out(ended):
+    picker = Picker()
+    summary = await pick(picker)
+    assert (summary.extracted, summary.extraction_error, picker.asked) == (None, "", [])
+
+
+async def test_without_a_model_it_is_said_that_one_is_needed(ended_with_schema):
+    summary = await pick(None)
+    assert (summary.state, summary.extracted) == (SummaryState.DONE, None)
+    assert summary.extraction_error == "Needs a language model."
+
+
+async def test_picking_that_fails_in_passing_is_tried_again_later(ended_with_schema):
+    picker = Picker(failure(retryable=True))
+    summary = await pick(picker)
+    assert (summary.state, summary.error) == (SummaryState.PENDING, "llm: unavailable")
+    await in_database(make_due)
+    summary = await pick(picker)
+    assert (summary.state, summary.extracted["guests"]) == (SummaryState.DONE, 2)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(failure(retryable=False), "llm: unavailable"), (ValueError("hello"), "picker: ValueError")],
+)
+async def test_picking_that_fails_for_good_leaves_the_summary(ended_with_schema, error, told):
+    summary = await pick(Picker(error))
+    assert (summary.state, summary.title) == (SummaryState.DONE, "model title")
+    assert (summary.extracted, summary.extraction_error) == (None, told)
+
+
+async def test_after_the_last_attempt_the_summary_is_stored_without(ended_with_schema):
+    picker = Picker(*(failure(retryable=True) for _ in range(MOST_ATTEMPTS)))
+    for _ in range(MOST_ATTEMPTS):
+        summary = await pick(picker)
+        await in_database(make_due)
+    assert (summary.state, summary.extraction_error) == (SummaryState.DONE, "llm: unavailable")
+
+
+async def test_what_was_picked_out_before_is_replaced(ended_with_schema):
+    await pick(Picker())
+    await in_database(lambda: summary_request(Conversation.objects.get()))
+    summary = await pick(Picker(ValueError("defect")))
+    assert (summary.extracted, summary.extraction_error) == (None, "picker: ValueError")

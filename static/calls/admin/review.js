@@ -1,6 +1,7 @@
 // @ts-check
 // The review page: player, waveform and transcript, kept together by the position in the call.
 import { clock } from "./clock.js";
+import { bindCopies } from "./copy.js";
 import { Player } from "./player.js";
 import { Transcript } from "./transcript.js";
 import { Waveform } from "./waveform.js";
@@ -196,4 +197,7 @@ function note(slider, text) {
 }
 
 const review = document.querySelector(".review");
-if (review instanceof HTMLElement) start(review);
+if (review instanceof HTMLElement) {
+  bindCopies(review);
+  start(review);
+}

@@ -114,7 +114,7 @@ export class Call extends EventTarget {
   type(text) {
     const trimmed = text.trim();
     const { stage } = this.#state;
-    if (!trimmed || (stage !== "live" && stage !== "reconnecting")) return false;
+    if (!trimmed || stage === "idle" || stage === "ended") return false;
     this.captions.typed(trimmed);
     if (stage === "live") this.#send({ type: "text", text: trimmed });
     this.#changed();
@@ -273,6 +273,7 @@ export class Call extends EventTarget {
     this.#fatal = null;
     this.#set({ stage: "live", ready, error: null, startedAt });
     if (ready.resumed) this.#catchUp(ready);
+    else for (const text of this.captions.unstored) this.#send({ type: "text", text });
     this.dispatchEvent(new CustomEvent("ready", { detail: ready }));
   }
 

@@ -1,0 +1,47 @@
+"""How a review words its figures."""
+
+import re
+from collections.abc import Mapping
+
+_TOKEN_PARTS = {
+    "cached_tokens": "cached",
+    "reasoning_tokens": "for thinking",
+    "input_audio_tokens": "of sound in",
+    "cached_audio_tokens": "of sound cached",
+    "output_audio_tokens": "of sound out",
+}
+_TOKENS = ("input_tokens", "output_tokens")
+_COUNTED = {"characters": "character", "character_cost": "charged character"}
+_LASTING = {"audio_ms": "of sound", "spoken_ms": "spoken"}
+_WORDED = {*_TOKENS, *_TOKEN_PARTS, *_COUNTED, *_LASTING}
+
+
+def clock(ms: int) -> str:
+    """A place in the call: minutes and seconds, hours where there are any."""
+    hours, seconds = divmod(ms // 1000, 3600)
+    minutes, seconds = divmod(seconds, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def seconds(ms: int) -> str:
+    """A wait, as exact as it is read."""
+    return f"{ms / 1000:.2f} s" if ms >= 1000 else f"{ms} ms"
+
+
+def counted(count: int, word: str) -> str:
+    """So many of them, such as "1 request" and "1,200 requests"."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def usage_words(usage: Mapping[str, int]) -> str:
+    """What was used, such as "412 + 38 tokens, 120 cached, 2.4 s of sound"; zeros are left out."""
+    tokens = [usage[name] for name in _TOKENS if usage.get(name)]
+    words = [f"{' + '.join(f'{figure:,}' for figure in tokens)} tokens"] if tokens else []
+    words += [f"{usage[name]:,} {part}" for name, part in _TOKEN_PARTS.items() if usage.get(name)]
+    words += [counted(usage[name], one) for name, one in _COUNTED.items() if usage.get(name)]
+    words += [
+        f"{usage[name] / 1000:,.1f} s {what}" for name, what in _LASTING.items() if usage.get(name)
+    ]
+    others = {name: figure for name, figure in usage.items() if figure and name not in _WORDED}
+    words += [f"{figure:,} {re.sub('_+', ' ', name)}" for name, figure in others.items()]
+    return ", ".join(words)
