@@ -1,7 +1,7 @@
 """The app as Django sees it."""
 
 from django.apps import AppConfig
-from django.core.checks import register
+from django.core.checks import Tags, register
 from typing_extensions import override
 
 
@@ -14,6 +14,7 @@ class CallsConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from calls.checks import agents_check
+        from calls.checks import agents_check, agents_database_check
 
         register(agents_check)
+        register(agents_database_check, Tags.database)

@@ -24,6 +24,22 @@ def _text(value: Any) -> str:
     return value
 
 
+def _address(value: Any) -> str:
+    text = _text(value).rstrip("/")
+    if text and not text.startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://")
+    return text
+
+
+def _one_of(*known: str) -> Reader:
+    def read(value: Any) -> str:
+        if value not in known:
+            raise ValueError(f"must be one of {', '.join(known)}")
+        return str(value)
+
+    return read
+
+
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError("must be True or False")
@@ -79,9 +95,26 @@ class CallsSettings:
         max_calls: live calls of one process; one more is answered "busy".
         resume_ms: how long a call waits for its client, unless its agent says otherwise.
         free_space_floor_bytes: a recording ends early rather than leave less free than this.
-        llm_base_url: an OpenAI-compatible server that replaces the scripted answers; empty: none.
+        openai_api_key: for OpenAI's services; empty: agents cannot use them.
+        openai_base_url: where they are, `/v1` included; a residency of its own, or a stand-in.
+        elevenlabs_api_key: for ElevenLabs; empty: agents cannot use it.
+        elevenlabs_base_url: where it is, without `/v1`.
+        llm_base_url: an OpenAI-compatible server that answers, `/v1` included; empty: none.
         llm_model: the model to ask for there.
         llm_api_key: its key, which a project reads from its environment and never writes down.
+        llm_profile: what that server is, so that it gets only what it takes; `ollama`, for one.
+        stt_base_url: an OpenAI-compatible server that hears, `/v1` included; empty: none.
+        stt_model: the model to ask for there.
+        stt_api_key: its key.
+        stt_profile: what that server is.
+        tts_base_url: an OpenAI-compatible server that speaks, `/v1` included; empty: none.
+        tts_model: the model to ask for there.
+        tts_api_key: its key.
+        tts_profile: what that server is.
+        tts_format: `pcm` or `wav`, whichever it sends.
+        tts_rate_hz: samples a second of its `pcm`; 0: it says so itself, or it is 24000.
+        models: models for agents that name none, by provider and role: `{"openai:llm": "gpt-5.5"}`.
+        model_warning_days: so long before a model ends `manage.py check` says so.
         allowed_origins: other origins whose pages may open calls.
         allow_missing_origin: whether programs, which name no origin, may open calls.
     """
@@ -97,9 +130,26 @@ class CallsSettings:
     max_calls: int = _key(_number(1), 100)
     resume_ms: int = _key(_number(0), 30_000)
     free_space_floor_bytes: int = _key(_number(0), 64 * 1024 * 1024)
-    llm_base_url: str = _key(_text, "")
+    openai_api_key: str = _key(_text, "", secret=True)
+    openai_base_url: str = _key(_address, "https://api.openai.com/v1")
+    elevenlabs_api_key: str = _key(_text, "", secret=True)
+    elevenlabs_base_url: str = _key(_address, "https://api.elevenlabs.io")
+    llm_base_url: str = _key(_address, "")
     llm_model: str = _key(_text, "")
     llm_api_key: str = _key(_text, "", secret=True)
+    llm_profile: str = _key(_text, "generic")
+    stt_base_url: str = _key(_address, "")
+    stt_model: str = _key(_text, "whisper-1")
+    stt_api_key: str = _key(_text, "", secret=True)
+    stt_profile: str = _key(_text, "generic")
+    tts_base_url: str = _key(_address, "")
+    tts_model: str = _key(_text, "kokoro")
+    tts_api_key: str = _key(_text, "", secret=True)
+    tts_profile: str = _key(_text, "generic")
+    tts_format: str = _key(_one_of("pcm", "wav"), "pcm")
+    tts_rate_hz: int = _key(_number(0), 0)
+    models: Mapping[str, str] = _key(_names, dict)
+    model_warning_days: int = _key(_number(0), 60)
     allowed_origins: tuple[str, ...] = _key(_words, tuple)
     allow_missing_origin: bool = _key(_flag, False)
 

@@ -170,10 +170,15 @@ def _run_tests(arguments: list[str]) -> NoReturn:
 
 
 def _forget_this_installation() -> None:
-    """The suite tests the project, not the database and the keys that somebody runs it with."""
+    """The suite tests the project, not the database and the keys that somebody runs it with.
+
+    Tests of the real services, which run only when they are asked for, find theirs as `LIVE_...`.
+    """
     from voiceapp.environment import NAMES
 
     for name in NAMES:
-        os.environ.pop(name, None)
-        os.environ.pop(f"{name}_FILE", None)
+        for given in (name, f"{name}_FILE"):
+            value = os.environ.pop(given, None)
+            if value and name.startswith(("OPENAI_", "ELEVENLABS_")):
+                os.environ[f"LIVE_{given}"] = value
     os.environ["ENV_FILE"] = os.devnull

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from django.core.exceptions import ImproperlyConfigured
 from environ import FileAwareEnv
 from environ.fileaware_mapping import FileAwareMapping
+from typing_extensions import override
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
@@ -20,24 +21,52 @@ NAMES = (
     "DATABASE_URL",
     "DEBUG",
     "DEFAULT_AGENT",
+    "ELEVENLABS_API_KEY",
+    "ELEVENLABS_BASE_URL",
     "LLM_API_KEY",
     "LLM_BASE_URL",
     "LLM_MODEL",
+    "LLM_PROFILE",
     "LOCAL",
     "LOG_LEVEL",
     "MAX_CALLS",
+    "MODEL_WARNING_DAYS",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
     "REDIS_URL",
     "SECRET_KEY",
     "SECRET_KEY_FALLBACKS",
     "SECURE_SSL_REDIRECT",
     "SPEECH_WORKERS",
     "STATIC_ROOT",
+    "STT_API_KEY",
+    "STT_BASE_URL",
+    "STT_MODEL",
+    "STT_PROFILE",
     "TRUST_PROXY",
+    "TTS_API_KEY",
+    "TTS_BASE_URL",
+    "TTS_FORMAT",
+    "TTS_MODEL",
+    "TTS_PROFILE",
+    "TTS_RATE_HZ",
     "VAR_DIR",
 )
 """Every variable that is read; each may also be given as the name of a file in `<name>_FILE`."""
 
+_SERVER = ("API_KEY", "BASE_URL", "MODEL", "PROFILE")
+
 T = TypeVar("T")
+
+
+class Secret(str):
+    """A text that is not shown where settings are: by `diffsettings`, in errors, in a debugger."""
+
+    __slots__ = ()
+
+    @override
+    def __repr__(self) -> str:
+        return "'********'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +198,23 @@ def _environment(reader: _Reader) -> Environment:
     )
 
 
+_CALLS_TEXTS = (
+    "DEFAULT_AGENT",
+    "ELEVENLABS_API_KEY",
+    "ELEVENLABS_BASE_URL",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    *(f"{stage}_{what}" for stage in ("LLM", "STT", "TTS") for what in _SERVER),
+    "TTS_FORMAT",
+)
+_CALLS_NUMBERS = ("MAX_CALLS", "MODEL_WARNING_DAYS", "SPEECH_WORKERS", "TTS_RATE_HZ")
+
+
+def _shown(name: str) -> type[str]:
+    return Secret if name.endswith("_API_KEY") else str
+
+
 def _calls(reader: _Reader) -> Mapping[str, str | int]:
-    texts = ("DEFAULT_AGENT", "LLM_API_KEY", "LLM_BASE_URL", "LLM_MODEL")
-    named = {name: reader.text(name) for name in texts}
-    numbers = {name: reader.number(name) for name in ("MAX_CALLS", "SPEECH_WORKERS")}
+    named = {name: _shown(name)(reader.text(name)) for name in _CALLS_TEXTS}
+    numbers = {name: reader.number(name) for name in _CALLS_NUMBERS}
     return {name: value for name, value in (named | numbers).items() if value}

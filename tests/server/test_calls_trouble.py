@@ -22,7 +22,7 @@ SMALL_DISK_MB = 72
 
 IN_A_NAMESPACE = """#!/bin/sh
 exec unshare --user --map-root-user --mount sh -c \
-  'mount -t tmpfs -o size={size}m tmpfs "$VAR_DIR/recordings" && exec "$@"' sh {python} "$@"
+  'mount -t tmpfs -o size={size}m tmpfs "$VAR_DIR/recordings" && exec "$@"' sh "{python}" "$@"
 """
 
 

@@ -1,11 +1,19 @@
 """What the environment says, and how it says that it cannot be understood."""
 
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pprint import pformat
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.test import RequestFactory, override_settings
+from django.views.debug import technical_500_response
 
+from calls.conf import CallsSettings, calls_settings
+from tests.needs import machine_environment
+from tests.servers import ROOT
 from voiceapp import environment
 from voiceapp.keys import kept_secret
 
@@ -61,6 +69,63 @@ def test_nothing_secret_is_shown():
     secrets = {"SECRET_KEY": "geheim", "LLM_API_KEY": "geheim", "REDIS_URL": "redis://:geheim@x"}
     shown = repr(environment.read(secrets | {"DATABASE_URL": "postgres://u:geheim@h/d"}))
     assert "geheim" not in shown
+
+
+KEYS = ("OPENAI_API_KEY", "ELEVENLABS_API_KEY", "LLM_API_KEY", "STT_API_KEY", "TTS_API_KEY")
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_key_may_lie_in_a_file(tmp_path, name):
+    file = tmp_path / "key"
+    file.write_text("geheim\n")
+    assert environment.read({f"{name}_FILE": str(file)}).calls[name] == "geheim"
+
+
+def test_a_key_is_itself_wherever_it_is_used_and_masked_wherever_it_is_shown():
+    key = environment.read({"OPENAI_API_KEY": "geheim"}).calls["OPENAI_API_KEY"]
+    assert f"Bearer {key}" == "Bearer geheim"
+    assert key.encode() == b"geheim"
+    for shown in (repr(key), repr({"OPENAI_API_KEY": key}), pformat([key]), f"{key!r}"):
+        assert "geheim" not in shown
+
+
+def test_django_shows_no_key():
+    shown = {
+        words[0]: manage(*words, **dict.fromkeys(KEYS, "geheim"))
+        for words in (("diffsettings",), ("diffsettings", "--all", "--output=unified"), ("check",))
+    }
+    assert all("geheim" not in text for text in shown.values())
+    assert "'OPENAI_API_KEY': '********'" in shown["diffsettings"]
+
+
+def test_the_page_of_an_error_shows_no_key():
+    """With DEBUG on, Django shows the settings, and all that the functions on the way knew."""
+    secret = "ge" + "heim"  # the page shows these lines as well
+    found = environment.read(dict.fromkeys(KEYS, secret)).calls
+    with override_settings(CALLS=dict(found)), pytest.raises(ValueError, match="right") as raised:
+        _fails(found["OPENAI_API_KEY"], calls_settings())
+    with override_settings(CALLS=dict(found), DEBUG=True):
+        error = (raised.type, raised.value, raised.tb.tb_next)
+        page = technical_500_response(RequestFactory().get("/"), *error).content.decode()
+    for part in ("OPENAI_API_KEY", "openai_base_url", "********"):
+        assert part in page
+    assert secret not in page
+
+
+def _fails(bearer: str, read: CallsSettings) -> None:
+    raise ValueError(f"{bearer!r} is not right.")
+
+
+def manage(*words: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), *words],
+        env=machine_environment(NO_BOOTSTRAP="1", **environment),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout + done.stderr
 
 
 def test_the_kept_secret_stays_and_is_its_owners_alone(tmp_path):

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -11,27 +11,16 @@ from typing import Any
 from calls.conf import calls_settings
 from calls.domain.errors import CallError, ErrorCode
 from calls.domain.events import Stage
-from calls.engine.clock import MonotonicClock
 from calls.engine.intake import Intake
 from calls.engine.registry import LiveCall, Registry
 from calls.engine.runner import CallRunner, CallSetup
 from calls.models import Heard
-from calls.ports.detection import SpeechDetector
 from calls.ports.records import CallRecords
-from calls.ports.speech import LanguageModel, Services
-from calls.ports.summary import Summarizer
 from calls.ports.tools import CallInfo, Tool
-from calls.ports.voice import VoiceProfile
-from calls.providers.cascade.session import Cascade, Manner
+from calls.ports.voice import VoiceSession
 from calls.providers.code import CodeAgent, agent_class, open_agent, replaced_stages
 from calls.providers.embedded.demo_tools import demo_tools
 from calls.providers.embedded.notice import notice as embedded_notice
-from calls.providers.embedded.script import ScriptedAgent
-from calls.providers.embedded.speech import EmbeddedSpeech
-from calls.providers.embedded.summary import ExtractiveSummarizer
-from calls.providers.local.speech import LocalSpeech
-from calls.providers.openai.address import ChatServer
-from calls.providers.silero.detector import SileroDetector
 from calls.store.agents import AgentNotFoundError, AgentSettings, agent_get
 from calls.store.database import in_database
 from calls.store.gateway import gateway_close
@@ -45,6 +34,10 @@ from calls.store.records import (
 )
 from calls.store.summaries import Summarizers, summaries_loop
 from calls.wire.base import Hello, Ready, WireError
+from calls.wiring import networked
+from calls.wiring.choosing import embedded_stages, services
+from calls.wiring.sessions import cascade, realtime, speech_to_speech
+from calls.wiring.shared import CLOCK, detector, local_speech, speech
 
 HEARTBEAT_S = 5
 
@@ -52,33 +45,12 @@ LONGEST_THREAD_TURN_S = 0.0005
 """How long a thread that writes records may keep the event loop waiting; Python's own 5 ms would
 stand between a caller's last word and the answer."""
 
-_CLOCK = MonotonicClock()
-
 # What all calls of the process share
 
 
 @cache
 def registry() -> Registry:
     return Registry(max_calls=calls_settings().max_calls)
-
-
-@cache
-def detector() -> SpeechDetector:
-    """Loads the model: a tenth of a second, once."""
-    return SileroDetector()
-
-
-@cache
-def speech() -> EmbeddedSpeech:
-    """The offline engines; their workers start when they are needed, or are warmed."""
-    return EmbeddedSpeech.with_workers(calls_settings().speech_workers, _CLOCK)
-
-
-@cache
-def local_speech() -> LocalSpeech:
-    """Downloaded models, for the agents that ask for them; no process before one does."""
-    wanted = calls_settings()
-    return LocalSpeech.with_workers(wanted.local_models_dir, wanted.speech_workers, _CLOCK)
 
 
 def accepting() -> bool:
@@ -97,8 +69,6 @@ async def startup() -> None:
     """
     sys.setswitchinterval(LONGEST_THREAD_TURN_S)
     await asyncio.to_thread(detector)
-    if (server := _chat_server()) is not None:
-        await asyncio.to_thread(_chat_model, server)
     await _background()
 
 
@@ -109,10 +79,7 @@ async def shutdown() -> None:
     await speech().close()
     await local_speech().close()
     await asyncio.to_thread(_close_store)
-    if _chat_server() is not None:
-        from calls.providers.openai.client import clients_close
-
-        await clients_close()
+    await networked.close()
 
 
 def _close_store() -> None:
@@ -122,6 +89,7 @@ def _close_store() -> None:
 
 async def _background() -> None:
     await registry().keep_once("speech", speech().warm)
+    await registry().keep_once("providers", networked.warm)
     await registry().keep_once("heartbeats", _heartbeats)
     await registry().keep_once("summaries", partial(summaries_loop, summarizers))
     await registry().keep_once("reaper", reap_loop)
@@ -138,23 +106,12 @@ def notice(agent: AgentSettings) -> str:
     own: frozenset[Stage] = frozenset()
     if agent.code_path:
         own = replaced_stages(agent_class(agent.code_path, agent.slug))
-    return embedded_notice(set(_embedded_stages(agent)) - own)
+    return embedded_notice(set(embedded_stages(agent)) - own)
 
 
-def _embedded_stages(agent: AgentSettings) -> Iterator[Stage]:
-    if agent.stt_provider != LocalSpeech.stt_name:
-        yield Stage.STT
-    if not agent.tts_disabled and agent.tts_provider != LocalSpeech.tts_name:
-        yield Stage.TTS
-    if not calls_settings().llm_base_url:
-        yield Stage.LLM
-
-
-def summarizers(_agent: Mapping[str, Any]) -> Summarizers:
+def summarizers(agent: Mapping[str, Any]) -> Summarizers:
     """Who summarises a conversation of an agent with these settings."""
-    server = _chat_server()
-    model = None if server is None else _chat_summarizer(server)
-    return Summarizers(model=model, extractive=ExtractiveSummarizer())
+    return networked.summarizers(agent)
 
 
 # One call
@@ -207,11 +164,26 @@ async def _assemble(hello: Hello, client: Mapping[str, str]) -> LiveCall:
     if code is not None:
         agent = code.settings(agent)
         info = replace(info, language=hello.language or agent.language)
+    tools = _tools(agent) if code is None else code.tools_with(_tools(agent))
+    # What is not set up refuses the call before there is a record of it.
+    voice = _voice(agent, info, tools, code)
     records = await _open_record(hello, client, agent, info)
-    setup = _setup(agent, info, records, code)
+    setup = CallSetup(
+        info=info,
+        policy=agent.policy,
+        voice=voice,
+        records=records if code is None else code.records(records),
+        recording=recording_open(info.call_id) if agent.recorded else None,
+        tools=tools,
+        clock=CLOCK,
+    )
     runner = CallRunner(setup)
+    listening = not setup.voice.profile.all_audio
     intake = Intake(
-        detector=detector(), post=runner.post, now_ms=runner.now_ms, recording=setup.recording
+        detector=detector() if listening else None,
+        post=runner.post,
+        now_ms=runner.now_ms,
+        recording=setup.recording,
     )
     if code is not None:
         code.connect(runner)
@@ -236,86 +208,22 @@ async def _open_record(
         raise CallError(ErrorCode.BUSY, "The call cannot be recorded just now.") from None
 
 
-def _setup(
-    agent: AgentSettings, info: CallInfo, records: CallRecords, code: CodeAgent | None
-) -> CallSetup:
-    services, tools = _services(agent), _tools(agent)
+def _voice(
+    agent: AgentSettings, info: CallInfo, tools: tuple[Tool, ...], code: CodeAgent | None
+) -> VoiceSession:
+    """Code that serves a stage itself needs stages: it gets a cascade."""
+    own = code.replaces if code is not None else frozenset()
+    if speech_to_speech(agent) and not own:
+        return realtime(agent, info, tools)
+    used = services(replace(agent, language=info.language), own)
     if code is not None:
-        services, tools = code.services(services), code.tools_with(tools)
-        records = code.records(records)
-    return CallSetup(
-        info=info,
-        policy=agent.policy,
-        voice=_voice(agent, info, services, tools),
-        records=records,
-        recording=recording_open(info.call_id) if agent.recorded else None,
-        tools=tools,
-        clock=_CLOCK,
-    )
-
-
-def _services(agent: AgentSettings) -> Services:
-    """The services that the agent's settings name.
-
-    A language model on a server of the operator's takes the place of the script.
-    """
-    server = _chat_server()
-    local_stt = agent.stt_provider == LocalSpeech.stt_name
-    local_tts = agent.tts_provider == LocalSpeech.tts_name
-    tts = local_speech().tts if local_tts else speech().tts
-    return Services(
-        stt=local_speech().stt if local_stt else speech().stt,
-        llm=ScriptedAgent() if server is None else _chat_model(server),
-        tts=None if agent.tts_disabled else tts,
-    )
-
-
-def _chat_server() -> ChatServer | None:
-    """The operator's own language model, if the settings name one."""
-    wanted = calls_settings()
-    if not wanted.llm_base_url:
-        return None
-    return ChatServer(wanted.llm_base_url, wanted.llm_model, wanted.llm_api_key)
-
-
-def _chat_model(server: ChatServer) -> LanguageModel:
-    # The SDK takes half a second to load, so it is, where nobody asks for it, not loaded.
-    from calls.providers.openai.llm import ChatLanguageModel
-
-    return ChatLanguageModel(server)
-
-
-def _chat_summarizer(server: ChatServer) -> Summarizer:
-    from calls.providers.openai.summary import ChatSummarizer
-
-    return ChatSummarizer(server)
+        used = code.services(used)
+    return cascade(agent, info, used, tools, notice(agent))
 
 
 def _tools(agent: AgentSettings) -> tuple[Tool, ...]:
     known = {tool.spec.name: tool for tool in demo_tools()}
     return tuple(known[name] for name in agent.tools if name in known)
-
-
-def _voice(
-    agent: AgentSettings, info: CallInfo, services: Services, tools: tuple[Tool, ...]
-) -> Cascade:
-    return Cascade(
-        services,
-        Manner(
-            system_prompt=agent.system_prompt,
-            tools=tuple(tool.spec for tool in tools),
-            language=info.language,
-            voice=agent.voice,
-            speed=agent.speed,
-        ),
-        profile=VoiceProfile(
-            stt=services.stt.name,
-            llm=services.llm.name,
-            tts=services.tts.name if services.tts is not None else "",
-            notice=notice(agent),
-        ),
-        clock=_CLOCK,
-    )
 
 
 def ready(call: LiveCall, *, resumed: bool) -> Ready:
