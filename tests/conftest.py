@@ -31,6 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "RECORDINGS_DIR": var_dir / "recordings",
         "JOURNAL_DIR": var_dir / "journal",
         "DEBUG_DIR": var_dir / "debug",
+        # Whoever runs the tests may have keys; no test but those marked `live` may use them.
+        "OPENAI_API_KEY": "",
+        "ELEVENLABS_API_KEY": "",
     }
     # Hashed names exist only after `collectstatic`; the tests of the server collect for themselves.
     settings.STORAGES = settings.STORAGES | {"staticfiles": {"BACKEND": _PLAIN_STATIC_FILES}}
@@ -44,6 +47,20 @@ def pytest_report_header() -> list[str]:
     """Say at the top what this machine lacks."""
     lacking = [remedy for name in needs.NEEDS if (remedy := needs.missing(name))]
     return [f"missing: {remedy}" for remedy in lacking]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what costs money, unless it was asked for by name; say what shares a process."""
+    for item in items:
+        # Two browsers at once would disturb each other's sound.
+        group = "browser" if item.get_closest_marker("browser") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+    if "live" in config.option.markexpr:
+        return
+    live = [item for item in items if item.get_closest_marker("live")]
+    if live:
+        config.hook.pytest_deselected(items=live)
+        items[:] = [item for item in items if item not in live]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -6,12 +6,16 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 POSTGRES_URL = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/15")
 INSISTS = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 """Whether a test fails, instead of being skipped, when the machine lacks what it needs."""
+
+LIVE = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ELEVENLABS_API_KEY", "ELEVENLABS_BASE_URL")
+"""What tests of the real services take from the environment; the addresses may be left out."""
 
 _CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _CONNECT_TIMEOUT_S = 2
@@ -25,6 +29,24 @@ def machine_environment(**changes: str) -> dict[str, str]:
     ours = {*NAMES, *(f"{name}_FILE" for name in NAMES), *_OURS}
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     return kept | {"ENV_FILE": os.devnull} | changes
+
+
+def live_variables() -> dict[str, str]:
+    """Those of `LIVE` that are named; `manage.py test` keeps them for us under `LIVE_<name>`.
+
+    Keys are masked where a failing test shows them.
+    """
+    from voiceapp.environment import Secret
+
+    found = {name: Secret(_named(f"LIVE_{name}") or _named(name)) for name in LIVE}
+    return {name: value for name, value in found.items() if value}
+
+
+def _named(name: str) -> str:
+    """A variable, or what is in the file that `<name>_FILE` names."""
+    if path := os.environ.get(f"{name}_FILE"):
+        return Path(path).read_text(encoding="utf-8").strip()
+    return os.environ.get(name, "").strip()
 
 
 def chromium_path() -> str | None:

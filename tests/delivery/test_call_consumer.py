@@ -457,6 +457,7 @@ async def test_a_hundred_frames_cost_no_thread_and_no_query(composition, monkeyp
     await socket.gone()
 
 
+@pytest.mark.django_db(transaction=True)  # it looks after connections
 async def test_the_same_frames_cost_the_usual_consumer_a_thread_each(monkeypatch):
     """That this is what is counted."""
 

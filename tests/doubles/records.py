@@ -7,6 +7,7 @@ from calls.domain.audio import AGENT, CALLER, AudioFormat
 from calls.domain.errors import EndReason
 from calls.domain.items import Item
 from calls.domain.timings import Turn
+from calls.domain.usage import ServiceUse
 
 
 class MemoryRecords:
@@ -17,6 +18,7 @@ class MemoryRecords:
         self.open.set()
         self.items: dict[int, Item] = {}
         self.turns: dict[int, Turn] = {}
+        self.uses: dict[int, ServiceUse] = {}
         self.reason: EndReason | None = None
         self.duration_ms = 0
         self.finishes = 0
@@ -29,6 +31,10 @@ class MemoryRecords:
     async def store_turn(self, turn: Turn) -> None:
         await self._write()
         self.turns[turn.turn] = turn
+
+    async def store_use(self, use: ServiceUse) -> None:
+        await self._write()
+        self.uses[use.number] = use
 
     async def finish(self, reason: EndReason, *, duration_ms: int) -> None:
         self.finishes += 1

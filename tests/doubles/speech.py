@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from calls.domain.audio import AGENT
 from calls.domain.items import Mark
 from calls.ports.speech import Answer, Prompt, SpokenAudio, TextDelta
+from calls.ports.usage import note
 
 MS_PER_CHAR = 60
 CHUNK_MS = 60
@@ -32,6 +33,40 @@ class Partial:
     text: str
 
 
+@dataclass(frozen=True)
+class Tells:
+    """In a script: note this of the request."""
+
+    model: str = ""
+    request_id: str = ""
+    usage: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OnFeed:
+    """In a recogniser's script: obey this step when sound comes."""
+
+    step: object
+
+
+class Scoped:
+    """Mixed into a double: it is `CallScoped`, and remembers it."""
+
+    entered = warmed = exited = 0
+    on_leave: object = None
+
+    async def __aenter__(self) -> object:
+        self.entered += 1
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.exited += 1
+        await obey(self.on_leave)
+
+    def warm(self) -> None:
+        self.warmed += 1
+
+
 async def obey(step: object) -> None:
     """Perform a step that is no output: raise it, or wait for it."""
     if isinstance(step, BaseException):
@@ -40,6 +75,8 @@ async def obey(step: object) -> None:
         await asyncio.Event().wait()
     if isinstance(step, Pause):
         await step.go.wait()
+    if isinstance(step, Tells):
+        note(model=step.model, request_id=step.request_id, **step.usage)
 
 
 @dataclass
@@ -58,6 +95,8 @@ class Heard:
         self.pcm += pcm
         while self.script and isinstance(self.script[0], Partial):
             self.partial.put_nowait(self.script.popleft().text)
+        if self.script and isinstance(self.script[0], OnFeed):
+            await obey(self.script.popleft().step)
 
     async def finish(self) -> str:
         self.finished = True
@@ -80,6 +119,8 @@ class ScriptedRecogniser:
     def __init__(self) -> None:
         self.scripts: deque[Iterable[object]] = deque()
         self.utterances: list[Heard] = []
+        self.on_entry: deque[object] = deque()
+        self.on_exit: deque[object] = deque()
 
     @asynccontextmanager
     async def utterance(self, *, language: str, context: str = "") -> AsyncIterator[Heard]:
@@ -87,9 +128,11 @@ class ScriptedRecogniser:
         heard = Heard(language, context, script)
         self.utterances.append(heard)
         try:
+            await obey(self.on_entry.popleft() if self.on_entry else None)
             yield heard
         finally:
             heard.left = True
+            await obey(self.on_exit.popleft() if self.on_exit else None)
 
 
 @dataclass
@@ -108,22 +151,26 @@ class ScriptedModel:
     def __init__(self) -> None:
         self.scripts: deque[Iterable[object]] = deque()
         self.asked: list[Asked] = []
+        self.on_entry: deque[object] = deque()
+        self.on_exit: deque[object] = deque()
 
     @asynccontextmanager
     async def answer(self, prompt: Prompt) -> AsyncIterator[AsyncIterator[Answer]]:
         asked = Asked(prompt)
         self.asked.append(asked)
         try:
+            await obey(self.on_entry.popleft() if self.on_entry else None)
             yield self._answers(self.scripts.popleft() if self.scripts else ())
         finally:
             asked.left = True
+            await obey(self.on_exit.popleft() if self.on_exit else None)
 
     async def _answers(self, script: Iterable[object]) -> AsyncIterator[Answer]:
         for step in script:
             await obey(step)
             if isinstance(step, str):
                 yield TextDelta(step)
-            elif not isinstance(step, Pause):
+            elif not isinstance(step, Pause | Tells):
                 yield step
 
 

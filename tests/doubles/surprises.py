@@ -46,6 +46,7 @@ def anything(chance: Random) -> ev.Event:
         ev.ClientAttached(),
         ev.ClientDetached(),
         ev.SpeechStarted(),
+        ev.SpeechStarted(first_speech_ms=chance.randrange(-9, 9000)),
         ev.SpeechStopped(last_speech_ms=chance.randrange(-9, 9000)),
         ev.TalkStarted(),
         ev.TalkStopped(),

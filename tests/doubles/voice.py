@@ -10,7 +10,7 @@ from typing import Any
 from calls.domain import events as ev
 from calls.domain.audio import AGENT
 from calls.domain.items import Item
-from calls.ports.voice import VoiceProfile
+from calls.ports.voice import ReportTaker, VoiceProfile
 
 CHUNK_MS = 100
 """How much sound the session gives at once."""
@@ -78,6 +78,7 @@ class ScriptedVoice:
         self.profile = VoiceProfile(stt="scripted-stt", llm="scripted-llm", tts="scripted-tts")
         self.hears: deque[str | ev.Event] = deque()
         self.answers: deque[Iterable[object]] = deque()
+        self.settled: list[tuple[int, int]] = []
         self.asked: list[Asked] = []
         self.utterances: list[bytes] = []
         self.holds: list[bool] = []
@@ -140,8 +141,14 @@ class ScriptedVoice:
         if (task := self._scripts.pop(response_id, None)) is not None:
             task.cancel()
 
+    async def settle(self, response_id: int, heard_ms: int) -> None:
+        self.settled.append((response_id, heard_ms))
+
     async def reset(self, system_prompt: str | None) -> None:
         self.asked.append(Asked("reset", text=system_prompt or ""))
+
+    def report_to(self, take: ReportTaker, /) -> None:
+        self.report = take
 
     def hold(self, held: bool, /) -> None:
         self.holds.append(held)
