@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 from playwright.async_api import Page, Playwright, async_playwright  # noqa: E402
 
 from tests.doubles.chromium import ALLOWED, ARGUMENTS, CAPTURE, DEVICES  # noqa: E402
+from tests.e2e.hosted import agent_is, hosted  # noqa: E402
 from tests.e2e.microphone import record  # noqa: E402
 from tests.e2e.reviewing import Reviewer  # noqa: E402
 from tests.needs import chromium_path  # noqa: E402
@@ -203,6 +204,40 @@ async def the_list(camera: Camera, server: RealServer, password: str) -> None:
         await shoot(page, "conversations")
 
 
+async def the_services(camera: Camera, installation: Installation, place: Path) -> None:
+    """A call on hosted services, one of which fails, and the agent that chose them."""
+    async with hosted() as services:
+        server = installation.start(place / "hosted", services.variables)
+        try:
+            agent_is(server, tts_fallbacks=["openai-realtime"], voice="")
+            async with Caller(server.ws_url, hasty=False) as caller:
+                await caller.start()
+                await caller.hears_out(60)
+                await caller.asks("What are your opening hours?", 60)
+                services.voice_dies()
+                await caller.asks("And on Friday?", 60)
+                await caller.hangs_up()
+            await _shoot_services(camera, server, installation.admin_password)
+        finally:
+            server.kill()
+
+
+async def _shoot_services(camera: Camera, server: RealServer, password: str) -> None:
+    async with camera.page(f"{server.url}/", viewport={"width": 1280, "height": 3200}) as page:
+        reviewer = Reviewer(page, server.url)
+        await reviewer.log_in(password)
+        await reviewer.open_conversation("on friday")
+        await page.evaluate(
+            "document.querySelectorAll('details.services').forEach(d => d.open = true)"
+        )
+        last = page.locator(".waits > ol > li").last
+        await last.screenshot(path=IMAGES / "review-services.png")
+        await page.goto(f"{server.url}/admin/calls/agent/")
+        await page.get_by_role("link", name="Demo agent").first.click()
+        section = page.locator("fieldset", has_text="Voice and mind").first
+        await section.screenshot(path=IMAGES / "agent-services.png")
+
+
 async def pictures(playwright: Playwright, installation: Installation, place: Path) -> None:
     """All of them, in a folder for what is not kept."""
     camera = Camera(playwright, place)
@@ -222,6 +257,7 @@ async def pictures(playwright: Playwright, installation: Installation, place: Pa
         await the_list(camera, server, installation.admin_password)
     finally:
         server.kill()
+    await the_services(camera, installation, place)
 
 
 def main() -> None:
