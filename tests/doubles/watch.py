@@ -104,8 +104,6 @@ class Watch:
                 self._finals += 1
             case do.StoreItem(item) | do.SendItem(item):
                 self._item(effect, item)
-            case do.StoreTurn(turn):
-                self._turns.add(turn.turn)
             case _:
                 self._of_response(event, effect)
 
@@ -143,6 +141,8 @@ class Watch:
                 assert key in self._silenced, "the ear comes first"
             case do.SettleHeard(key, heard_ms):
                 self._settle(key, heard_ms)
+            case do.StoreTurn(turn):
+                self._turns.add(turn.turn)
 
     def _open(self, effect: do.Effect, key: int) -> None:
         assert not self._listening, "the agent begins while the caller speaks"
