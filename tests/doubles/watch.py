@@ -51,6 +51,7 @@ class Watch:
         for effect in effects:
             assert self.ended is None, "something followed the end"
             self._one(event, effect)
+        self._turns |= {e.turn.turn for e in effects if isinstance(e, do.StoreTurn)}
         if isinstance(event, ev.ClientAttached) and after.link is Link.ATTACHED:
             self._all_shown(effects)
         self._record_equals_conversation(after)
@@ -141,8 +142,6 @@ class Watch:
                 assert key in self._silenced, "the ear comes first"
             case do.SettleHeard(key, heard_ms):
                 self._settle(key, heard_ms)
-            case do.StoreTurn(turn):
-                self._turns.add(turn.turn)
 
     def _open(self, effect: do.Effect, key: int) -> None:
         assert not self._listening, "the agent begins while the caller speaks"
