@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from calls.consumers import CallConsumer
+from calls.consumers.browser import CallConsumer
 
 _call = CallConsumer.as_asgi()
 

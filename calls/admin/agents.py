@@ -99,7 +99,10 @@ _FIELDSETS: Any = (
             ),
         },
     ),
-    ("What is kept, and who may call", {"fields": ("recorded", "summarized", "token_required")}),
+    (
+        "What is kept, and who may call",
+        {"fields": ("recorded", "summarized", "token_required", "micdrop_version")},
+    ),
 )
 
 

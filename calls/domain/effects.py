@@ -4,12 +4,15 @@ Lanes: client (`Send*`, `ClearAudio`), voice, records (`Store*`), tools, playout
 order of effects is kept; between lanes nothing waits for anything.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from calls.domain.errors import EndReason, ErrorCode
 from calls.domain.items import Item
 from calls.domain.timings import Turn
+from calls.domain.wishes import AS_USUAL, Wishes
 
 
 class Phase(StrEnum):
@@ -62,10 +65,15 @@ class SendItem(Effect):
 
 @dataclass(frozen=True, slots=True)
 class SendTool(Effect):
+    """A tool runs, or has run. `arguments` is JSON as the model wrote it, `output` its result."""
+
     tool_call_id: str
     name: str
     running: bool
     failed: bool = False
+    response_id: int = 0
+    arguments: str = ""
+    output: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,69 @@ class SendTurn(Effect):
     """The timings of a turn, once its answer began to be heard and again when it is over."""
 
     turn: Turn
+
+
+class SpeechMark(StrEnum):
+    """What became of the caller's utterance."""
+
+    STARTED = "started"
+    COMMITTED = "committed"
+    """The turn is over: its words will be understood."""
+    DROPPED = "dropped"
+    """Forgotten; nothing of it follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendSpeech(Effect):
+    """The caller's utterance of turn `turn` began, or ended.
+
+    `position_ms` is where in all the client's sound the first speech lies (STARTED) or the last
+    (COMMITTED); None: unknown.
+    """
+
+    mark: SpeechMark
+    turn: int
+    position_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendResponseBegan(Effect):
+    """An answer is being made. With `round` above 0 it goes on after its tools."""
+
+    response_id: int
+    turn: int
+    round: int = 0
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Outcome(StrEnum):
+    """How the making of an answer ended."""
+
+    COMPLETE = "complete"
+    """All of it is made; `AudioEnd` follows when all of it is sent."""
+    TOOLS = "tools"
+    """This round is made; the next one begins when its tools have settled."""
+    INTERRUPTED = "interrupted"
+    """The caller spoke, or something more urgent had to be said."""
+    CANCELLED = "cancelled"
+    """The client stopped it."""
+    FAILED = "failed"
+    """Nothing came; what is said instead is an answer of its own."""
+    SKIPPED = "skipped"
+    """The model chose to say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendResponseMade(Effect):
+    """Nothing more will be made of this round of the answer; once for each `SendResponseBegan`.
+
+    An answer that was made and is still on its way to the ear when it is cut off has been told
+    of already.
+    """
+
+    response_id: int
+    round: int
+    outcome: Outcome
 
 
 # Playout
@@ -147,6 +218,7 @@ class CreateResponse(Effect):
     response_id: int
     items: tuple[Item, ...]
     tools_allowed: bool = True
+    wishes: Wishes = AS_USUAL
 
 
 @dataclass(frozen=True, slots=True)

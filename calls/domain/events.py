@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from calls.domain.errors import EndReason
-from calls.domain.items import Mark
+from calls.domain.items import Mark, Role
+from calls.domain.policy import Policy
+from calls.domain.wishes import AS_USUAL, Wishes
 
 
 class Stage(StrEnum):
@@ -58,12 +60,16 @@ class SpeechStarted(Event):
 
     first_speech_ms: int | None = None
     """When it began to be spoken; None: only the moment is known at which it was noticed."""
+    position_ms: int | None = None
+    """Where that lies in all the sound that came from the client; None: unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechStopped(Event):
     last_speech_ms: int
     """When speech was last heard; at or before `at_ms`. Endpointing counts from here."""
+    position_ms: int | None = None
+    """Where that lies in all the sound that came from the client; None: unknown."""
 
 
 class TalkStarted(Event):
@@ -77,6 +83,27 @@ class TalkStopped(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Muted(Event):
     muted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnDropped(Event):
+    """The client takes back what is being said: the open utterance is forgotten.
+
+    With `unanswered` the agent falls silent as well, and what the caller said before and still
+    waits to be understood is put on the record without an answer.
+    """
+
+    unanswered: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigitPressed(Event):
+    """A key of a telephone: one of `0123456789*#ABCD`.
+
+    Digits are collected: a pause of `timers.DIGITS_WAIT_MS`, or `#`, makes a turn of them.
+    """
+
+    digit: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +133,74 @@ class PlaybackCut(Event):
 
     response_id: int
     played_ms: int
+
+
+# A client that leads the conversation itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerAsked(Event):
+    """The client asks for an answer to the conversation as it stands.
+
+    It begins as soon as the caller's words are understood. An answer that is made but still being
+    heard counts as heard in full; one that is still being made goes on, and this is ignored.
+    """
+
+    wishes: Wishes = AS_USUAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerCancelled(Event):
+    """The client stops the agent's answer; nobody has begun to speak.
+
+    `response_id` None: whichever goes on. An answer that was only asked for is forgotten.
+    """
+
+    response_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryGiven(Event):
+    """The client adds an entry to the conversation; nobody is interrupted, nothing is answered.
+
+    `ref` is the client's own name for it (unique within the call). Role TOOL is not given so.
+    """
+
+    role: Role
+    text: str
+    ref: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryRemoved(Event):
+    """The client takes an entry out of the conversation; the record keeps it as cancelled.
+
+    Named by one of: `ref`, `turn` (the caller's spoken words of that turn), `response_id` (the
+    agent's words), `tool_call_id`. What is not there is ignored.
+    """
+
+    ref: str = ""
+    turn: int | None = None
+    response_id: int | None = None
+    tool_call_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeardTold(Event):
+    """The client says how much of an answer was heard, during it or any time after it.
+
+    An answer that is still going on ends there; one that is on the record is parted anew.
+    """
+
+    response_id: int
+    heard_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyChanged(Event):
+    """The call is led differently from now on."""
+
+    policy: Policy
 
 
 # The voice session

@@ -10,6 +10,8 @@ class Role(StrEnum):
     USER = "user"
     AGENT = "agent"
     TOOL = "tool"
+    SYSTEM = "system"
+    """Instructions to the model that a client gave in the course of the call."""
 
 
 class ItemStatus(StrEnum):
@@ -33,6 +35,9 @@ class Source(StrEnum):
     """Words from the agent's settings: greeting, apology, farewell."""
     TOOL = "tool"
     STAFF = "staff"
+    KEYPAD = "keypad"
+    CLIENT = "client"
+    """Put into the conversation by the client, not spoken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,5 +72,7 @@ class Item:
     arguments: str = ""
     """Of a tool call: JSON as the model wrote it. Its result is `text`."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    ref: str = ""
+    """The client's own name for it; of entries that it gave."""
     revision: int = 0
     """Counts the changes of this item; a record never goes back to a lower one."""

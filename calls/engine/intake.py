@@ -147,6 +147,14 @@ class Intake:
         else:
             self._window(sound)
 
+    def drop(self) -> None:
+        """Forget the utterance that goes on: what comes now begins another one."""
+        raise NotImplementedError
+
+    def tune(self, *, threshold: float | None, prefix_ms: int | None) -> None:
+        """Tell speech from silence differently from now on; None keeps what is."""
+        raise NotImplementedError
+
     def close(self) -> None:
         if self._detection is not None:
             self._detection.close()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from calls.domain import events as ev
 from calls.domain.audio import AGENT
-from calls.ports.client import AudioEnd, AudioFrame
+from calls.ports.client import AudioEnd, AudioFrame, Pace, Playback
 from calls.ports.clock import Clock
 from calls.ports.records import RecordingSink
 
@@ -165,11 +165,11 @@ class Playout:
         self._held = True
         self._stop_timer()
 
-    def release(self, *, reports: bool) -> None:
+    def release(self, *, pace: Pace) -> None:
         """A client is there; go on from the last place known to be heard."""
         if not self._held:
             self.hold()
-        self._reports = reports
+        self._reports = pace.playback is Playback.REPORTED
         self._held = False
         if (track := self._current) is not None:
             track.sent_ms = track.played_ms

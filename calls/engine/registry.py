@@ -5,9 +5,10 @@ import hashlib
 import hmac
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from calls.domain.errors import CallError, EndReason, ErrorCode
 from calls.domain.events import EndAsked
@@ -28,6 +29,8 @@ class LiveCall:
     agent_name: str
     beside: tuple[Callable[[], Awaitable[None]], ...] = ()
     """Work that belongs to the call and ends by itself, soon after it."""
+    details: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The agent's settings, as they stand on the record."""
     _secret_hash: bytes = field(default=b"", repr=False)
 
     def __post_init__(self) -> None:

@@ -10,9 +10,12 @@ from typing import Any
 from calls.domain import effects as do
 from calls.domain import events as ev
 from calls.domain.errors import CallError, EndReason, ErrorCode
+from calls.domain.items import Item
 from calls.domain.machine import step
-from calls.domain.state import Caller, CallState, Link, Policy
+from calls.domain.policy import Policy
+from calls.domain.state import Caller, CallState, Link
 from calls.domain.usage import ServiceUse
+from calls.domain.wishes import Wishes
 from calls.engine.lanes import Lane
 from calls.engine.ledger import Ledger
 from calls.engine.line import GONE_CODE, TAKEN_OVER_CODE, Line
@@ -24,7 +27,7 @@ from calls.ports.clock import Clock
 from calls.ports.errors import ProviderError
 from calls.ports.records import CallRecords, RecordingSink
 from calls.ports.tools import CallInfo, Tool
-from calls.ports.voice import VoiceSession
+from calls.ports.voice import SessionChange, VoiceSession
 
 logger = logging.getLogger(__name__)
 
@@ -147,9 +150,24 @@ class CallRunner:
         if self.state.link is Link.NEW:
             self._began = True
             self.post(ev.CallStarted())
-            self.playout.release(reports=client.reports_playback)
+            self.playout.release(pace=client.pace)
         else:
             self.post(ev.ClientAttached())
+
+    def configure(self, change: SessionChange) -> None:
+        """Have the voice session be different from now on; clients' tools are answered by them."""
+        raise NotImplementedError
+
+    def expect_client_tools(self, names: Iterable[str]) -> None:
+        """The client answers these itself, with `ToolFinished`."""
+        raise NotImplementedError
+
+    def ask_aside(self, aside_id: str, items: tuple[Item, ...] | None, wishes: Wishes) -> None:
+        """Have an answer made beside the conversation; the client gets `Aside` messages."""
+        raise NotImplementedError
+
+    def cancel_aside(self, aside_id: str | None) -> None:
+        raise NotImplementedError
 
     def detach(self, client: Client) -> None:
         """The socket of this client is gone. A client that was replaced changes nothing."""
@@ -282,7 +300,7 @@ class CallRunner:
 
     def _release(self, _effect: do.Effect) -> None:
         if (client := self._line.client) is not None:
-            self.playout.release(reports=client.reports_playback)
+            self.playout.release(pace=client.pace)
 
     def _drop_audio(self, lane: Lane[do.Effect], job: do.Effect) -> None:
         """The oldest sound makes room; an order is never dropped."""

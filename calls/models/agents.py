@@ -73,6 +73,14 @@ class FirstMessage(models.TextChoices):
     NONE = "none", "The caller"
 
 
+class MicdropVersion(models.TextChoices):
+    """Generations of micdrop's wire."""
+
+    FIRST = "1.0", "1.0 to 1.4"
+    ONE = "1", "1.5 to 1.9"
+    TWO = "2", "2 and later"
+
+
 class Agent(ServiceChoice):
     """Who answers a call, and how. A call keeps the settings that it began with."""
 
@@ -172,6 +180,13 @@ class Agent(ServiceChoice):
     summarized = models.BooleanField("summarise after the call", default=True)
     token_required = models.BooleanField(
         default=False, help_text="Only callers with a token of ours reach this agent."
+    )
+    micdrop_version = models.CharField(
+        "micdrop clients",
+        max_length=4,
+        choices=MicdropVersion,
+        default=MicdropVersion.TWO,
+        help_text="What a micdrop client that does not say its version is taken for at first.",
     )
 
     class Meta:

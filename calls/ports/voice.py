@@ -6,6 +6,8 @@ from typing import Protocol, Self
 
 from calls.domain.events import Event
 from calls.domain.items import Item
+from calls.domain.wishes import AS_USUAL, Wishes
+from calls.ports.tools import ToolSpec
 from calls.ports.usage import ServiceReport
 
 ReportTaker = Callable[[ServiceReport, int | None], None]
@@ -30,6 +32,31 @@ class VoiceProfile:
     Such a session says itself when the caller speaks, with `SpeechStarted`, `SpeechStopped` and,
     when the turn is over, `TalkStopped`; `commit` follows as an answer to that.
     """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionChange:
+    """What a client wants different from now on; None keeps what is.
+
+    Attributes:
+        system_prompt: in place of the agent's.
+        tools: those that the client answers itself, beside the agent's own.
+        tool_choice: "" as the model likes, "none", "required", or the name of one tool.
+        voice: the provider's name for it; a session whose voices it is not among ignores it.
+        speed: 1.0 is the voice's normal pace.
+        language: BCP 47 tag of what the caller speaks.
+        text_only: no sound is made.
+        max_output_tokens: of one answer; 0: no limit.
+    """
+
+    system_prompt: str | None = None
+    tools: tuple[ToolSpec, ...] | None = None
+    tool_choice: str | None = None
+    voice: str | None = None
+    speed: float | None = None
+    language: str | None = None
+    text_only: bool | None = None
+    max_output_tokens: int | None = None
 
 
 class VoiceSession(Protocol):
@@ -69,13 +96,23 @@ class VoiceSession(Protocol):
         ...
 
     async def respond(
-        self, response_id: int, items: tuple[Item, ...], *, tools_allowed: bool
+        self,
+        response_id: int,
+        items: tuple[Item, ...],
+        *,
+        tools_allowed: bool,
+        wishes: Wishes = AS_USUAL,
     ) -> None:
         """Begin to answer; returns at once.
 
         Events of the answer carry `response_id`; the last one is `ResponseDone`, or
-        `VoiceFailed` with that id. Every piece of text comes before its audio.
+        `VoiceFailed` with that id. Every piece of text comes before its audio. `wishes` hold for
+        this answer alone; a session that cannot fulfil one of them does without.
         """
+        ...
+
+    async def configure(self, change: SessionChange) -> None:
+        """Be different from the next answer, and the next utterance, on; returns at once."""
         ...
 
     async def say(self, response_id: int, text: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from calls.conf import calls_settings
-from calls.domain.state import Policy
+from calls.domain.policy import Policy
 from calls.models import Agent, FirstMessage
 from calls.models.choosing import ServiceChoice
 from calls.models.text import clean_text
@@ -15,9 +15,8 @@ DEMO_PROMPT = (
     "You answer the phone for a small practice. Speak in short sentences. "
     "Help with opening hours, directions and appointments."
 )
-_POLICY_COLUMNS = tuple(
-    entry.name for entry in fields(Policy) if entry.name not in ("first_message", "generate_first")
-)
+_OF_THE_CALL = ("first_message", "generate_first", "greets", "answers")
+_POLICY_COLUMNS = tuple(entry.name for entry in fields(Policy) if entry.name not in _OF_THE_CALL)
 _CHOICE_COLUMNS = tuple(column.name for column in ServiceChoice._meta.local_fields)
 
 
@@ -74,6 +73,7 @@ class AgentSettings:
     recorded: bool
     summarized: bool
     token_required: bool
+    micdrop_version: str
     policy: Policy
 
     def snapshot(self) -> Mapping[str, Any]:
@@ -113,6 +113,7 @@ def agent_settings(row: Agent, code_path: str = "") -> AgentSettings:
         recorded=row.recorded,
         summarized=row.summarized,
         token_required=row.token_required,
+        micdrop_version=row.micdrop_version,
         policy=_policy(row),
     )
 

@@ -2,13 +2,81 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from calls.domain.errors import ErrorCode
 from calls.domain.events import Event
+from calls.domain.items import Item
+from calls.domain.wishes import Wishes
+from calls.ports.client import Outgoing, Pace
+from calls.ports.voice import SessionChange
 
 Frame = str | bytes
 """One WebSocket message, text or binary."""
+
+CLOSE_CODES: Mapping[ErrorCode, int] = {
+    ErrorCode.BAD_MESSAGE: 4400,
+    ErrorCode.UNAUTHORIZED: 4401,
+    ErrorCode.NO_SUCH_AGENT: 4404,
+    ErrorCode.START_TIMEOUT: 4408,
+    ErrorCode.TAKEN_OVER: 4409,
+    ErrorCode.ENDED: 4410,
+    ErrorCode.TOO_LARGE: 4413,
+    ErrorCode.TOO_FAST: 4429,
+    ErrorCode.BUSY: 4503,
+    ErrorCode.DRAINING: 4503,
+    ErrorCode.INTERNAL: 4502,
+}
+"""What a socket is closed with, where its protocol knows no codes of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How the sockets of a protocol are served.
+
+    Attributes:
+        name: of the protocol, as it stands on the record.
+        resumes: a socket that drops may come back into its call; else its end is the hang-up.
+        message_bytes: the longest message; a longer one ends the call as too large.
+        start_ms: how long the first message may take, of protocols whose clients speak first.
+        sound_bytes_per_s: what sound is taken at; three times the pace of speech is plenty.
+        sound_reserve_bytes: what may come at once on top of that.
+        sound_least_bytes: a message of sound counts for so much at least.
+        sound_text_chars: a text message of this length or more counts as sound; None: none does.
+        texts_per_s: how many other messages are taken.
+        texts_reserve: how many may come at once on top of that.
+        close_grace_ms: how long the client has to close the socket itself once the call is over.
+    """
+
+    name: str
+    resumes: bool = False
+    message_bytes: int
+    start_ms: int = 5_000
+    sound_bytes_per_s: float
+    sound_reserve_bytes: float
+    sound_least_bytes: float = 0
+    sound_text_chars: int | None = None
+    texts_per_s: float = 20
+    texts_reserve: float = 40
+    close_grace_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knock:
+    """What is known of a client before its first message.
+
+    Attributes:
+        agent: slug in the address; empty: none.
+        query: of the address; of a field that comes twice, the last value.
+        headers: by lower-case name; of one that comes twice, the first value. Names of clients'
+            secrets among them: `repr` does not show the values.
+        subprotocols: as offered.
+    """
+
+    agent: str = ""
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    subprotocols: tuple[str, ...] = field(default=(), repr=False)
 
 
 class WireError(Exception):
@@ -50,17 +118,37 @@ class Hello:
     language: str = ""
     mic_rate_hz: int | None = None
     push_to_talk: bool = False
-    reports_playback: bool = False
+    """The client says when the caller speaks, with `TalkStarted` and `TalkStopped`."""
+    pace: Pace = field(default_factory=Pace)
+    system_prompt: str | None = None
+    """In place of the agent's own."""
+    greets: bool = True
+    """Whether the agent may speak first."""
+    caller: str = ""
+    """Who calls, as far as the client says."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     resume: Resume | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ClientAudio:
-    """Microphone audio, s16le mono at the client's rate; `position` counts samples of the call."""
+    """Microphone audio, s16le mono at the client's rate.
 
-    position: int
+    `position` counts samples of the call; None: it follows what came before.
+    """
+
+    position: int | None
     pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedAudio:
+    """The microphone's sound of one utterance as a file: WebM, Ogg, MP4 or whatever it is.
+
+    It is decoded before anything that came after it is looked at.
+    """
+
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +158,58 @@ class TurnsMode:
     push_to_talk: bool
 
 
-Inbound = Event | ClientAudio | TurnsMode
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HearingChange:
+    """How speech is told from silence from now on; None keeps what is.
+
+    Attributes:
+        threshold: 0 to 1, what the detector has to be sure of.
+        prefix_ms: sound before the detector was sure that belongs to the utterance.
+    """
+
+    threshold: float | None = None
+    prefix_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """The client has run a tool that was asked for."""
+
+    tool_call_id: str
+    output: str
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AsideAsked:
+    """An answer beside the conversation: to these items, as `wishes` say.
+
+    `items` None: to the conversation as it stands.
+    """
+
+    aside_id: str
+    items: tuple[Item, ...] | None
+    wishes: Wishes
+
+
+@dataclass(frozen=True, slots=True)
+class AsideCancelled:
+    """The client does not want that answer any more; None: none of them."""
+
+    aside_id: str | None
+
+
+Inbound = (
+    Event
+    | ClientAudio
+    | EncodedAudio
+    | TurnsMode
+    | HearingChange
+    | SessionChange
+    | ToolResult
+    | AsideAsked
+    | AsideCancelled
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +239,53 @@ class Ready:
     push_to_talk: bool
     max_call_ms: int
     resume_ms: int
+
+
+class Codec(Protocol):
+    """One socket's codec. Pure: it keeps state, and asks nobody."""
+
+    terms: Terms
+
+    def greet(self) -> Hello | None:
+        """The socket is open: the call, where it begins before the client says anything."""
+        ...
+
+    def open(self, frame: Frame) -> Hello | None:
+        """Read a message that came before the call; None: go on waiting.
+
+        Raises:
+            WireError: with a close code, always.
+        """
+        ...
+
+    def late(self) -> Hello:
+        """Nothing that begins a call came in time: it begins anyway, or not.
+
+        Raises:
+            WireError: START_TIMEOUT, with a close code.
+        """
+        ...
+
+    def ready(self, ready: Ready) -> tuple[Frame, ...]:
+        """What the client is told once its call runs."""
+        ...
+
+    def receive(self, frame: Frame) -> Received:
+        """Read any later message.
+
+        Raises:
+            WireError: without a close code the call goes on.
+        """
+        ...
+
+    def send(self, message: Outgoing) -> tuple[Frame, ...]:
+        """The frames that say it."""
+        ...
+
+    def error(self, code: ErrorCode, message: str, *, fatal: bool) -> tuple[Frame, ...]:
+        """The frames that tell of an error; after a fatal one the socket is closed."""
+        ...
+
+    def close_code(self, code: ErrorCode) -> int:
+        """What a socket is closed with after a fatal error: 1000, or 4000 to 4999."""
+        ...

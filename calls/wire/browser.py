@@ -9,8 +9,9 @@ from calls.domain import effects as do
 from calls.domain import events as ev
 from calls.domain.errors import ErrorCode
 from calls.domain.items import Item, Role
-from calls.ports.client import AudioEnd, AudioFrame, Outgoing
+from calls.ports.client import AudioEnd, AudioFrame, Outgoing, Pace, Playback
 from calls.wire.base import (
+    CLOSE_CODES,
     ClientAudio,
     Frame,
     Hello,
@@ -18,6 +19,7 @@ from calls.wire.base import (
     Ready,
     Received,
     Resume,
+    Terms,
     TurnsMode,
     WireError,
 )
@@ -33,21 +35,62 @@ from calls.wire.fields import (
 )
 
 VERSION = 1
+START_MS = 5_000
 START_BYTES = 4_096
 TEXT_BYTES = 16_384
 AUDIO_BYTES = 8_192
 METADATA_BYTES = 2_048
 TYPED_CHARS = 2_000
+REPORTING = Pace(playback=Playback.REPORTED)
+COUNTED = Pace(playback=Playback.PACED)
 _AUDIO_IN = struct.Struct("<I")
 _AUDIO_OUT = struct.Struct("<II")
 _U32 = 2**32
 _MOST_U32 = _U32 - 1
 
 
+_FASTEST_HZ = 16_000
+_SAMPLE_BYTES = 2
+_AUDIO_PACE = 1.25
+_AUDIO_RESERVE_MS = 15_000
+_LEAST_FRAME_MS = 10
+"""A frame counts for so much sound at least: what it costs is the same."""
+
+
+def _terms(rate_hz: int) -> Terms:
+    """Sound is taken at the pace of speech, in samples of the client's microphone."""
+    rate = rate_hz * _SAMPLE_BYTES
+    return Terms(
+        name="browser",
+        resumes=True,
+        message_bytes=TEXT_BYTES,
+        start_ms=START_MS,
+        sound_bytes_per_s=rate * _AUDIO_PACE,
+        sound_reserve_bytes=rate * _AUDIO_RESERVE_MS / 1000,
+        sound_least_bytes=rate * _LEAST_FRAME_MS / 1000,
+    )
+
+
 class Browser:
     """One socket's codec. Stateless but for the microphone's rate."""
 
-    name = "browser"
+    def __init__(self) -> None:
+        self.terms = _terms(_FASTEST_HZ)
+
+    def greet(self) -> Hello | None:
+        """Nothing: the page speaks first."""
+        return None
+
+    def late(self) -> Hello:
+        """No call begins without a first message.
+
+        Raises:
+            WireError: START_TIMEOUT.
+        """
+        raise WireError(ErrorCode.START_TIMEOUT, "No first message came in time.", 4408)
+
+    def close_code(self, code: ErrorCode) -> int:
+        return CLOSE_CODES.get(code, 4400)
 
     def open(self, frame: Frame) -> Hello:
         """Read the first message.
@@ -56,10 +99,12 @@ class Browser:
             WireError: with a close code, always.
         """
         try:
-            return _hello(frame)
+            hello = _hello(frame)
         except WireError as error:
             code = error.close_code or 4400
             raise WireError(error.code, error.message, code) from None
+        self.terms = _terms(hello.mic_rate_hz or _FASTEST_HZ)
+        return hello
 
     def receive(self, frame: Frame) -> Received:
         """Read any later message.
@@ -83,26 +128,30 @@ class Browser:
         write = _WRITERS.get(type(message))
         return () if write is None else (write(message),)
 
-    def ready(self, ready: Ready) -> Frame:
-        return _json(
-            type="ready",
-            v=VERSION,
-            call_id=ready.call_id,
-            resume_secret=ready.resume_secret,
-            resumed=ready.resumed,
-            agent={"slug": ready.agent_slug, "name": ready.agent_name},
-            language=ready.language,
-            notice=ready.notice,
-            recording=ready.recording,
-            providers={"stt": ready.stt, "llm": ready.llm, "tts": ready.tts},
-            audio={"rate_hz": 24_000},
-            microphone_position=ready.mic_position,
-            turns="push_to_talk" if ready.push_to_talk else "auto",
-            limits={"max_call_ms": ready.max_call_ms, "resume_ms": ready.resume_ms},
-        )
+    def ready(self, ready: Ready) -> tuple[Frame, ...]:
+        return (_ready(ready),)
 
-    def error(self, code: ErrorCode, message: str, *, fatal: bool) -> Frame:
-        return _json(type="error", code=code, message=message, fatal=fatal)
+    def error(self, code: ErrorCode, message: str, *, fatal: bool) -> tuple[Frame, ...]:
+        return (_json(type="error", code=code, message=message, fatal=fatal),)
+
+
+def _ready(ready: Ready) -> Frame:
+    return _json(
+        type="ready",
+        v=VERSION,
+        call_id=ready.call_id,
+        resume_secret=ready.resume_secret,
+        resumed=ready.resumed,
+        agent={"slug": ready.agent_slug, "name": ready.agent_name},
+        language=ready.language,
+        notice=ready.notice,
+        recording=ready.recording,
+        providers={"stt": ready.stt, "llm": ready.llm, "tts": ready.tts},
+        audio={"rate_hz": 24_000},
+        microphone_position=ready.mic_position,
+        turns="push_to_talk" if ready.push_to_talk else "auto",
+        limits={"max_call_ms": ready.max_call_ms, "resume_ms": ready.resume_ms},
+    )
 
 
 def _json(**fields: Any) -> str:
@@ -130,7 +179,7 @@ def _hello(frame: Frame) -> Hello:
         language=text_of(message, "language", most=35),
         mic_rate_hz=_microphone(message),
         push_to_talk=_push_to_talk(message.get("turns", "auto")),
-        reports_playback="playback" in _capabilities(message),
+        pace=REPORTING if "playback" in _capabilities(message) else COUNTED,
         metadata=_metadata(message),
         resume=_resume(message),
     )

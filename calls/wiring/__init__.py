@@ -15,6 +15,7 @@ from calls.engine.intake import Intake
 from calls.engine.registry import LiveCall, Registry
 from calls.engine.runner import CallRunner, CallSetup
 from calls.models import Heard
+from calls.ports.files import AudioFileDecoder
 from calls.ports.records import CallRecords
 from calls.ports.tools import CallInfo, Tool
 from calls.ports.voice import VoiceSession
@@ -51,6 +52,11 @@ stand between a caller's last word and the answer."""
 @cache
 def registry() -> Registry:
     return Registry(max_calls=calls_settings().max_calls)
+
+
+def audio_files() -> AudioFileDecoder:
+    """Decodes what clients send as files."""
+    raise NotImplementedError
 
 
 def accepting() -> bool:
@@ -129,18 +135,21 @@ def hello_for(address_agent: str, hello: Hello) -> Hello:
     return replace(hello, agent=agent)
 
 
-async def open_call(hello: Hello, *, client: Mapping[str, str]) -> LiveCall:
+async def open_call(
+    hello: Hello, *, client: Mapping[str, str], tools: tuple[Tool, ...] = ()
+) -> LiveCall:
     """Put a new call together and let it run; it begins when its client is attached.
 
     Args:
         client: `protocol` and `user_agent` of the client.
+        tools: what the client's side can do for the agent, beside the agent's own.
 
     Raises:
         CallError: no such agent, no place, or the record cannot be opened.
     """
     with registry().place():
         await _background()
-        call = await _assemble(hello, client)
+        call = await _assemble(hello, client, tools)
         await registry().start(call)
         return call
 
@@ -152,8 +161,8 @@ async def _agent(slug: str) -> AgentSettings:
         raise CallError(ErrorCode.NO_SUCH_AGENT, "There is no such agent.") from None
 
 
-async def _assemble(hello: Hello, client: Mapping[str, str]) -> LiveCall:
-    agent = await _agent(hello.agent)
+async def _assemble(hello: Hello, client: Mapping[str, str], given: tuple[Tool, ...]) -> LiveCall:
+    agent = _asked_of(await _agent(hello.agent), hello)
     info = CallInfo(
         call_id=secrets.token_hex(16),
         agent=agent.slug,
@@ -164,7 +173,8 @@ async def _assemble(hello: Hello, client: Mapping[str, str]) -> LiveCall:
     if code is not None:
         agent = code.settings(agent)
         info = replace(info, language=hello.language or agent.language)
-    tools = _tools(agent) if code is None else code.tools_with(_tools(agent))
+    own = (*_tools(agent), *given)
+    tools = own if code is None else code.tools_with(own)
     # What is not set up refuses the call before there is a record of it.
     voice = _voice(agent, info, tools, code)
     records = await _open_record(hello, client, agent, info)
@@ -187,7 +197,20 @@ async def _assemble(hello: Hello, client: Mapping[str, str]) -> LiveCall:
     )
     if code is not None:
         code.connect(runner)
-    return LiveCall(runner, intake, agent.name, beside=() if code is None else (code.run,))
+    return LiveCall(
+        runner,
+        intake,
+        agent.name,
+        beside=() if code is None else (code.run,),
+        details=agent.snapshot(),
+    )
+
+
+def _asked_of(agent: AgentSettings, hello: Hello) -> AgentSettings:
+    """The agent as this client has it."""
+    if hello.system_prompt is not None:
+        agent = replace(agent, system_prompt=hello.system_prompt)
+    return replace(agent, policy=replace(agent.policy, greets=hello.greets))
 
 
 async def _open_record(
@@ -200,7 +223,8 @@ async def _open_record(
         language=info.language,
         metadata=info.metadata,
         user_agent=client["user_agent"],
-        heard=Heard.REPORTED if hello.reports_playback else Heard.PACED,
+        caller=hello.caller,
+        heard=Heard(hello.pace.playback.value),
     )
     try:
         return await conversation_open(opening)

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from calls.domain.events import Stage
-from calls.domain.state import Policy
+from calls.domain.policy import Policy
 from calls.models import Agent, providers
 from calls.models.agents import RANGES
 from calls.store.agents import AgentNotFoundError, agent_get, demo_agent_ensure

@@ -11,7 +11,7 @@ from types import ModuleType
 from calls.agents import LiveCall, VoiceAgent
 from calls.agents.calling import call as call_function
 from calls.domain import events as ev
-from calls.domain.state import Policy
+from calls.domain.policy import Policy
 from calls.engine.runner import CallRunner, CallSetup
 from calls.ports.speech import Services
 from calls.ports.tools import CallInfo

@@ -13,7 +13,7 @@ from calls.agents import CONFIGURED, VoiceAgent, tool
 from calls.checks import agents_check
 from calls.domain.errors import CallError, ErrorCode
 from calls.domain.events import Stage
-from calls.domain.state import Policy
+from calls.domain.policy import Policy
 from calls.providers.code import agent_class, loading, open_agent, policy_with, replaced_stages
 
 ROW = Policy(first_message="Hello from the row.")

@@ -11,10 +11,12 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.testing import WebsocketCommunicator
 from django.db.backends.utils import CursorWrapper
 
-from calls import consumers
+from calls.consumers.client import SocketClient
 from calls.domain import effects as do
 from calls.domain import events as ev
 from calls.domain.errors import CallError, EndReason, ErrorCode
+from calls.wire import browser
+from calls.wire.base import CLOSE_CODES
 from calls.wire.browser import Browser
 from tests.delivery.composition import START, Composition, Socket
 from tests.doubles.voice import Words, milliseconds
@@ -33,7 +35,7 @@ async def composition(monkeypatch):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(consumers, "START_MS", 20)
+    monkeypatch.setattr(browser, "START_MS", 20)
 
 
 def fatal(socket):
@@ -139,7 +141,7 @@ async def test_a_defect_at_the_beginning_is_told_and_not_explained(composition, 
 
 async def test_every_code_of_a_refusal_is_on_the_page():
     for error in ErrorCode:
-        assert 4400 <= consumers.CLOSE_CODES.get(error, 4400) < 5000
+        assert 4400 <= CLOSE_CODES.get(error, 4400) < 5000
 
 
 async def test_a_client_that_leaves_before_it_speaks(composition):
@@ -414,7 +416,7 @@ async def test_a_socket_that_has_gone_takes_everything_and_says_nothing():
         tried.append(message)
         raise RuntimeError("closed")
 
-    client = consumers.SocketClient(send, Browser())
+    client = SocketClient(send, Browser())
     await client.send(do.SendPhase(do.Phase.LISTENING))
     await client.send(do.SendPhase(do.Phase.SPEAKING))
     await client.close(1000)

@@ -10,7 +10,7 @@ from collections import Counter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from calls.domain.state import Policy
+from calls.domain.policy import Policy
 from tests.doubles.runs import STEPS, Plan, run, seeded
 
 policies = st.builds(

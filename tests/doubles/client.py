@@ -8,7 +8,7 @@ from calls.domain import effects as do
 from calls.domain import events as ev
 from calls.domain.audio import AGENT
 from calls.engine.runner import CallRunner
-from calls.ports.client import AudioEnd, AudioFrame, Outgoing
+from calls.ports.client import AudioEnd, AudioFrame, Outgoing, Pace, Playback
 from calls.ports.clock import Clock
 from tests.doubles.voice import milliseconds
 
@@ -155,6 +155,7 @@ class RecordingClient:
         page: "RecordingClient | None" = None,
     ) -> None:
         self.reports_playback = reports_playback
+        self.pace = Pace(playback=Playback.REPORTED if reports_playback else Playback.PACED)
         self.messages: list[Outgoing] = []
         self.times_ms: list[int] = []
         self.close_code: int | None = None

@@ -10,7 +10,7 @@ from calls.domain.audio import CALLER
 from calls.domain.effects import Effect
 from calls.domain.errors import EndReason
 from calls.domain.events import EndAsked, HungUp, Played
-from calls.domain.state import Policy
+from calls.domain.policy import Policy
 from calls.engine.intake import Intake
 from calls.engine.registry import LiveCall
 from calls.engine.runner import CallRunner, CallSetup

@@ -5,6 +5,7 @@ import pytest
 from calls.domain import events as ev
 from calls.engine.playout import LEAD_MS, Playout
 from calls.ports.client import AudioEnd, AudioFrame
+from calls.wire.browser import COUNTED, REPORTING
 from tests.doubles.clock import FakeClock
 from tests.doubles.records import MemoryRecording
 from tests.doubles.voice import milliseconds, ramp
@@ -28,7 +29,7 @@ class Bench:
             lost=self._lost,
             recording=self.recording,
         )
-        self.playout.release(reports=reports)
+        self.playout.release(pace=REPORTING if reports else COUNTED)
 
     def _lost(self):
         self.lost += 1
@@ -66,7 +67,7 @@ async def test_nothing_is_sent_before_a_client_is_there():
     bench.say(1_000)
     await bench.clock.advance(1_000)
     assert bench.sent == []
-    bench.playout.release(reports=True)
+    bench.playout.release(pace=REPORTING)
     assert bench.reached_ms() == pytest.approx(LEAD_MS, abs=60)
 
 
@@ -77,7 +78,7 @@ async def test_until_it_reports_a_client_gets_no_more_than_the_window():
     assert bench.reached_ms() <= LEAD_MS
     bench.playout.played(1, 100)
     bench.playout.hold()
-    bench.playout.release(reports=True)
+    bench.playout.release(pace=REPORTING)
     await bench.clock.advance(2_000)
     assert bench.reached_ms() <= 100 + LEAD_MS, "nor does one that has just come back"
 
@@ -97,7 +98,7 @@ async def test_a_report_that_is_overtaken_by_a_later_one_changes_nothing():
     bench.playout.played(1, 100)
     bench.playout.hold()
     sent = len(bench.sent)
-    bench.playout.release(reports=True)
+    bench.playout.release(pace=REPORTING)
     assert bench.sent[sent].start_ms == 300
     assert bench.recorded() == list(range(300))
 
@@ -153,7 +154,7 @@ async def test_the_first_sound_is_told_once_however_often_the_client_comes_back(
     bench = Bench()
     bench.say(1_000)
     bench.playout.hold()
-    bench.playout.release(reports=True)
+    bench.playout.release(pace=REPORTING)
     assert bench.told.count(ev.AudioSent(response_id=1)) == 1
 
 
@@ -164,7 +165,7 @@ async def test_a_short_outage_shifts_the_recording_as_far_as_the_sound():
     bench.playout.played(1, 200)
     bench.playout.hold()
     await bench.clock.advance(100)
-    bench.playout.release(reports=True)
+    bench.playout.release(pace=REPORTING)
     await bench.clock.advance(200)
     bench.playout.played(1, 400)
     starts = [piece.start_ms for piece in bench.recording.pieces["agent"]]
@@ -178,7 +179,7 @@ async def test_while_the_client_is_away_its_time_stands_still():
     bench.playout.hold()
     await bench.clock.advance(60_000)
     sent = len(bench.sent)
-    bench.playout.release(reports=False)
+    bench.playout.release(pace=COUNTED)
     assert bench.sent[sent].start_ms == pytest.approx(600, abs=60)
 
 
@@ -187,7 +188,7 @@ async def test_a_client_that_takes_over_from_one_without_an_ear_goes_on_from_its
     bench.say(5_000)
     await bench.clock.advance(630)
     sent = len(bench.sent)
-    bench.playout.release(reports=True)
+    bench.playout.release(pace=REPORTING)
     assert bench.sent[sent].start_ms == 630
 
 

@@ -9,7 +9,7 @@ from calls.domain.audio import CALLER
 from calls.domain.errors import EndReason
 from calls.domain.events import EndAsked
 from calls.domain.items import ItemStatus, Role
-from calls.domain.state import Policy
+from calls.domain.policy import Policy
 from calls.engine.intake import Intake
 from calls.engine.runner import CallRunner, CallSetup
 from calls.ports.tools import CallInfo

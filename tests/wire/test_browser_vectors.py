@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from calls.consumers import CLOSE_CODES
 from calls.domain import effects as do
 from calls.domain import events as ev
 from calls.domain.errors import EndReason, ErrorCode
@@ -14,8 +13,8 @@ from calls.domain.items import Item, ItemStatus, Role, Source
 from calls.domain.timings import STAGES, Turn, TurnTimings
 from calls.engine.line import END_CODE, GONE_CODE, TAKEN_OVER_CODE
 from calls.ports.client import AudioEnd, AudioFrame
-from calls.wire.base import ClientAudio, Ready, TurnsMode, WireError
-from calls.wire.browser import Browser
+from calls.wire.base import CLOSE_CODES, ClientAudio, Ready, TurnsMode, WireError
+from calls.wire.browser import REPORTING, Browser
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = json.loads((ROOT / "tests/vectors/browser-v1.json").read_text())
@@ -48,7 +47,7 @@ def test_a_first_message_is_read(row):
     assert hello.language == means["language"]
     assert hello.mic_rate_hz == (means["microphone"] or {}).get("rate_hz")
     assert hello.push_to_talk == (means["turns"] == "push_to_talk")
-    assert hello.reports_playback == ("playback" in means["capabilities"])
+    assert (hello.pace is REPORTING) == ("playback" in means["capabilities"])
     assert hello.metadata == means["metadata"]
     if resume is None:
         assert hello.resume is None

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from calls.agents import CONFIGURED, VoiceAgent
 from calls.domain.events import Stage
-from calls.domain.state import Policy
+from calls.domain.policy import Policy
 
 _METHODS: Mapping[Stage, str] = {
     Stage.STT: "speech_to_text",

@@ -1,0 +1,1 @@
+"""Where clients connect: sockets to calls, one module for each protocol, nothing else."""
