@@ -17,6 +17,8 @@ from django.core.signals import setting_changed
 
 Reader = Callable[[Any], Any]
 
+PROTOCOLS = ("browser", "micdrop", "avr", "socketio", "realtime", "twilio")
+
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
@@ -56,6 +58,13 @@ def _words(value: Any) -> tuple[str, ...]:
     if isinstance(value, str) or not all(isinstance(word, str) for word in value):
         raise TypeError("must be a list of texts")
     return tuple(value)
+
+
+def _protocols(value: Any) -> tuple[str, ...]:
+    known = _words(value)
+    if strangers := set(known) - set(PROTOCOLS):
+        raise ValueError(f"knows no {', '.join(sorted(strangers))}: {', '.join(PROTOCOLS)}")
+    return known
 
 
 def _names(value: Any) -> dict[str, str]:
@@ -116,7 +125,16 @@ class CallsSettings:
         models: models for agents that name none, by provider and role: `{"openai:llm": "gpt-5.5"}`.
         model_warning_days: so long before a model ends `manage.py check` says so.
         allowed_origins: other origins whose pages may open calls.
-        allow_missing_origin: whether programs, which name no origin, may open calls.
+        allow_missing_origin: whether programs, which name no origin, may open calls in the
+            browser's protocol; in the others, most of whose clients are programs, they may.
+        protocols: which protocols are served.
+        avr_secret: what AVR's addresses must carry as `?secret=`; empty: nothing.
+        avr_url_instructions: asked for an AVR call's instructions, with its id; empty: the agent's.
+        avr_ami_url: AVR's service for hanging up and transferring; empty: no transfers.
+        avr_http: whether AVR's interfaces for the three single stages are served.
+        twilio_auth_token: Twilio's connections must be signed with it; empty: none needs to be.
+        realtime_open: whether pages of the allowed origins get a secret for OpenAI Realtime
+            clients without an API key, as they get a call in the browser's protocol.
     """
 
     agents: Mapping[str, str] = _key(_names, dict)
@@ -152,6 +170,13 @@ class CallsSettings:
     model_warning_days: int = _key(_number(0), 60)
     allowed_origins: tuple[str, ...] = _key(_words, tuple)
     allow_missing_origin: bool = _key(_flag, False)
+    protocols: tuple[str, ...] = _key(_protocols, PROTOCOLS)
+    avr_secret: str = _key(_text, "", secret=True)
+    avr_url_instructions: str = _key(_address, "")
+    avr_ami_url: str = _key(_address, "")
+    avr_http: bool = _key(_flag, False)
+    twilio_auth_token: str = _key(_text, "", secret=True)
+    realtime_open: bool = _key(_flag, True)
 
 
 @cache
