@@ -101,6 +101,10 @@ NEEDS: Mapping[str, Need] = {
         lambda: shutil.which("node") is not None,
         "Node.js is not here: apt install nodejs npm",
     ),
+    "interop": Need(
+        lambda: all(map(shutil.which, ("node", "npm"))),
+        "Node.js or npm is not here: apt install nodejs npm",
+    ),
 }
 
 
