@@ -1,12 +1,159 @@
-"""Where WebSockets go. A project adds these to its own router."""
+"""Where WebSockets go, and requests that are no pages. A project adds these to its own router."""
 
-from django.urls import path
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any
 
-from calls.consumers.browser import CallConsumer
+from django.urls import re_path
 
-_call = CallConsumer.as_asgi()
+from calls.conf import calls_settings
+from calls.origins import Scope, allowed_origin
 
-websocket_urlpatterns = [
-    path("ws/call/<slug:agent>/", _call),
-    path("ws/call/", _call),
-]
+Application = Callable[[Any, Any, Any], Any]
+
+SPEECH_BYTES = 65_536
+"""Two seconds of 16 kHz sound: enough for every protocol that sends sound as it is spoken."""
+FILE_BYTES = 1024 * 1024
+"""A micdrop client's longest piece of a file; Socket.IO's longest packet."""
+APPEND_BYTES = 4 * 1024 * 1024
+"""A minute of 24 kHz sound in base64, given at once to OpenAI's `input_audio_buffer.append`."""
+
+
+def own_pages(scope: Scope) -> bool:
+    """Pages of this server and allowed ones; programs as the settings say."""
+    return allowed_origin(scope)
+
+
+def own_pages_and_programs(scope: Scope) -> bool:
+    """The same, and whatever is no browser: most clients of the protocol are not."""
+    return allowed_origin(scope, missing=True)
+
+
+def anybody(_scope: Scope) -> bool:
+    """Who comes in is settled by a key, whatever page it comes from."""
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """An address of a protocol.
+
+    Attributes:
+        pattern: of the path without its leading slash; `agent` is the slug in it.
+        lets_in: asked of the handshake before anything else.
+        message_bytes: the longest message that the server takes there.
+    """
+
+    protocol: str
+    pattern: str
+    application: Application
+    lets_in: Callable[[Scope], bool]
+    message_bytes: int = SPEECH_BYTES
+
+    def matches(self, path: str) -> bool:
+        return re.match(self.pattern, path.lstrip("/")) is not None
+
+    @property
+    def served(self) -> bool:
+        return self.protocol in calls_settings().protocols
+
+
+_AGENT = r"(?P<agent>[-a-zA-Z0-9_]+)"
+
+
+def _consumer(module: str, name: str) -> Application:
+    async def serve(scope: Any, receive: Any, send: Any) -> None:
+        consumer = getattr(import_module(f"calls.consumers.{module}"), name)
+        await consumer.as_asgi()(scope, receive, send)
+
+    return serve
+
+
+@cache
+def routes() -> tuple[Route, ...]:
+    """All addresses, the commonest first."""
+    return (
+        Route(
+            protocol="browser",
+            pattern=rf"^ws/call/(?:{_AGENT}/)?$",
+            application=_consumer("browser", "CallConsumer"),
+            lets_in=own_pages,
+        ),
+        Route(
+            protocol="micdrop",
+            pattern=rf"^(?:ws/micdrop/(?:{_AGENT}/)?|call/?)$",
+            application=_consumer("micdrop", "MicdropConsumer"),
+            lets_in=own_pages_and_programs,
+            message_bytes=FILE_BYTES,
+        ),
+        Route(
+            protocol="avr",
+            pattern=rf"^(?:avr(?:/(?:{_AGENT}/?)?)?)?$",
+            application=_consumer("avr", "AvrConsumer"),
+            lets_in=own_pages_and_programs,
+        ),
+        Route(
+            protocol="twilio",
+            pattern=rf"^ws/twilio/(?:{_AGENT}/)?$",
+            application=_consumer("twilio", "TwilioConsumer"),
+            lets_in=own_pages_and_programs,
+        ),
+        Route(
+            protocol="realtime",
+            pattern=r"^v1/realtime/?$",
+            application=_consumer("realtime", "RealtimeConsumer"),
+            lets_in=anybody,
+            message_bytes=APPEND_BYTES,
+        ),
+        Route(
+            protocol="socketio",
+            pattern=r"^socket\.io/",
+            application=_socketio,
+            lets_in=own_pages_and_programs,
+            message_bytes=FILE_BYTES,
+        ),
+    )
+
+
+async def _socketio(scope: Any, receive: Any, send: Any) -> None:
+    from calls.consumers.socketio import application
+
+    await application()(scope, receive, send)
+
+
+async def _classic(scope: Any, receive: Any, send: Any) -> None:
+    from calls.consumers.classic import classic
+
+    await classic(scope, receive, send)
+
+
+CLASSIC_PATHS = ("/speech-to-text-stream", "/prompt-stream", "/text-to-speech-stream")
+
+
+def http_streams(path: str) -> Application | None:
+    """What serves this path besides Django: requests that last as long as a call, or answer so."""
+    if path.startswith("/socket.io/") and "socketio" in calls_settings().protocols:
+        return _socketio
+    if path.rstrip("/") in CLASSIC_PATHS and calls_settings().avr_http:
+        return _classic
+    return None
+
+
+async def refuse(_scope: Any, receive: Any, send: Any) -> None:
+    """Turn a handshake down; the client sees HTTP 403."""
+    await receive()
+    await send({"type": "websocket.close", "code": 4404})
+
+
+def _guarded(route: Route) -> Application:
+    async def serve(scope: Any, receive: Any, send: Any) -> None:
+        open_to = route.served and route.lets_in(scope)
+        await (route.application if open_to else refuse)(scope, receive, send)
+
+    return serve
+
+
+websocket_urlpatterns = [re_path(route.pattern, _guarded(route)) for route in routes()]

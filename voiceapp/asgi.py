@@ -6,8 +6,10 @@ from channels.routing import ProtocolTypeRouter
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voiceapp.settings")
-http = get_asgi_application()
+pages = get_asgi_application()
 
-from calls.asgi import lifespan, websockets  # noqa: E402 - needs the app registry
+from calls.asgi import http, lifespan, websockets  # noqa: E402 - needs the app registry
 
-application = ProtocolTypeRouter({"http": http, "websocket": websockets(), "lifespan": lifespan()})
+application = ProtocolTypeRouter(
+    {"http": http(pages), "websocket": websockets(), "lifespan": lifespan()}
+)

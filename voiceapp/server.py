@@ -18,7 +18,6 @@ from typing import Any
 
 from autobahn.websocket import USES_NVX
 from daphne.server import Server as Daphne  # first: it installs the asyncio reactor
-from daphne.ws_protocol import WebSocketFactory
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, LogLevel, globalLogBeginner
@@ -26,6 +25,7 @@ from twisted.logger import LogEvent, LogLevel, globalLogBeginner
 from voiceapp.asgi_types import Application
 from voiceapp.lifespan import Lifespan
 from voiceapp.requests import CappedHTTPFactory
+from voiceapp.sockets import CappedFactory
 
 logger = logging.getLogger(__name__)
 access_logger = logging.getLogger("voiceapp.access")
@@ -42,7 +42,7 @@ class Limits:
     """What the server gives and takes.
 
     Attributes:
-        websocket_message_bytes: two seconds of 16 kHz audio; frames are 20 to 100 ms.
+        websocket_message_bytes: the longest message that is taken at a path.
         ping_interval_s: how long a socket may be silent before it is asked for a sign of life.
         ping_timeout_s: how long the answer may take. Together they find a dead client within 22 s.
             Shorter ones would cut off phones, which lose the network for seconds in every handover
@@ -54,7 +54,7 @@ class Limits:
 
     request_body_bytes: int = 4 * 1024 * 1024
     request_s: int = 60
-    websocket_message_bytes: int = 65_536
+    websocket_message_bytes: Callable[[str], int] = lambda _path: 65_536
     handshake_s: int = 10
     ping_interval_s: int = 10
     ping_timeout_s: int = 10
@@ -120,8 +120,6 @@ class Server(Daphne):
             websocket_timeout=-1,  # by the wall clock: a correction of the time would end calls
             websocket_connect_timeout=limits.handshake_s,
             websocket_handshake_timeout=limits.handshake_s,
-            websocket_max_message_size=limits.websocket_message_bytes,
-            websocket_max_frame_size=limits.websocket_message_bytes,
             ping_interval=limits.ping_interval_s,
             ping_timeout=limits.ping_timeout_s,
             application_close_timeout=limits.close_s,
@@ -158,14 +156,12 @@ class Server(Daphne):
         """What the reactor waits for before it ends: the drain."""
         return _deferred(self._drain())
 
-    def _websocket_factory(self) -> WebSocketFactory:
-        factory = WebSocketFactory(self, server="")
+    def _websocket_factory(self) -> CappedFactory:
+        factory = CappedFactory(self, self._limits.websocket_message_bytes)
         factory.setProtocolOptions(
             autoPingTimeout=self.ping_timeout,
             allowNullOrigin=True,  # to be refused like any other, by the application
             openHandshakeTimeout=self.websocket_handshake_timeout,
-            maxMessagePayloadSize=self.websocket_max_message_size,
-            maxFramePayloadSize=self.websocket_max_frame_size,
         )
         return factory
 

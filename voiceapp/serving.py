@@ -34,11 +34,13 @@ def serve(listener: socket.socket, on_ready: Callable[[], None]) -> None:
     Raises:
         CommandError: the application did not start.
     """
+    from calls.asgi import message_bytes
     from voiceapp.asgi import application
-    from voiceapp.server import Server
+    from voiceapp.server import Limits, Server
 
     connections.close_all()  # what prepared the database does not serve
-    server = Server(application, listener, on_ready=on_ready)
+    limits = Limits(websocket_message_bytes=message_bytes)
+    server = Server(application, listener, limits=limits, on_ready=on_ready)
     server.run()
     if server.failed:
         raise CommandError("The application did not start; the lines above say why.")

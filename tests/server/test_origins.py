@@ -2,8 +2,8 @@
 
 import pytest
 
-from calls.asgi import allowed_origin
 from calls.conf import calls_settings
+from calls.origins import allowed_origin
 
 HOST = ("host", "127.0.0.1:8000")
 
