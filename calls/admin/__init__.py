@@ -2,5 +2,6 @@
 
 from calls.admin.agents import AgentAdmin
 from calls.admin.conversations import ConversationAdmin
+from calls.admin.keys import ApiKeyAdmin
 
-__all__ = ["AgentAdmin", "ConversationAdmin"]
+__all__ = ["AgentAdmin", "ApiKeyAdmin", "ConversationAdmin"]
