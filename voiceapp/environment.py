@@ -17,6 +17,10 @@ NAMES = (
     "ALLOWED_HOSTS",
     "ALLOWED_ORIGINS",
     "ALLOW_MISSING_ORIGIN",
+    "AVR_AMI_URL",
+    "AVR_HTTP",
+    "AVR_SECRET",
+    "AVR_URL_INSTRUCTIONS",
     "CSRF_TRUSTED_ORIGINS",
     "DATABASE_URL",
     "DEBUG",
@@ -33,6 +37,8 @@ NAMES = (
     "MODEL_WARNING_DAYS",
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
+    "PROTOCOLS",
+    "REALTIME_OPEN",
     "REDIS_URL",
     "SECRET_KEY",
     "SECRET_KEY_FALLBACKS",
@@ -50,6 +56,7 @@ NAMES = (
     "TTS_MODEL",
     "TTS_PROFILE",
     "TTS_RATE_HZ",
+    "TWILIO_AUTH_TOKEN",
     "VAR_DIR",
 )
 """Every variable that is read; each may also be given as the name of a file in `<name>_FILE`."""
@@ -98,7 +105,7 @@ class Environment:
     database: Mapping[str, Any] = field(repr=False)
     redis_url: str = field(repr=False)
     log_level: str
-    calls: Mapping[str, str | int] = field(repr=False)
+    calls: Mapping[str, Any] = field(repr=False)
 
 
 class _Reader:
@@ -199,6 +206,9 @@ def _environment(reader: _Reader) -> Environment:
 
 
 _CALLS_TEXTS = (
+    "AVR_AMI_URL",
+    "AVR_SECRET",
+    "AVR_URL_INSTRUCTIONS",
     "DEFAULT_AGENT",
     "ELEVENLABS_API_KEY",
     "ELEVENLABS_BASE_URL",
@@ -206,15 +216,26 @@ _CALLS_TEXTS = (
     "OPENAI_BASE_URL",
     *(f"{stage}_{what}" for stage in ("LLM", "STT", "TTS") for what in _SERVER),
     "TTS_FORMAT",
+    "TWILIO_AUTH_TOKEN",
 )
+_SECRETS = ("AVR_SECRET", "TWILIO_AUTH_TOKEN")
 _CALLS_NUMBERS = ("MAX_CALLS", "MODEL_WARNING_DAYS", "SPEECH_WORKERS", "TTS_RATE_HZ")
 
 
 def _shown(name: str) -> type[str]:
-    return Secret if name.endswith("_API_KEY") else str
+    return Secret if name.endswith("_API_KEY") or name in _SECRETS else str
 
 
-def _calls(reader: _Reader) -> Mapping[str, str | int]:
+def _calls(reader: _Reader) -> Mapping[str, Any]:
+    flags = {
+        "AVR_HTTP": reader.flag("AVR_HTTP", default=False),
+        "REALTIME_OPEN": reader.flag("REALTIME_OPEN", default=True),
+    }
+    protocols = reader.words("PROTOCOLS")
+    return flags | _calls_named(reader) | ({"PROTOCOLS": protocols} if protocols else {})
+
+
+def _calls_named(reader: _Reader) -> Mapping[str, str | int]:
     named = {name: _shown(name)(reader.text(name)) for name in _CALLS_TEXTS}
     numbers = {name: reader.number(name) for name in _CALLS_NUMBERS}
     return {name: value for name, value in (named | numbers).items() if value}
