@@ -102,13 +102,18 @@ class Prompt:
     """What a language model is asked.
 
     `items` are oldest first; an agent's item holds what was heard, tool items hold call and
-    result. `tools` is empty when no further tool call is wanted.
+    result. `tools` is empty when no further tool call is wanted. `tool_choice` is "" as the model
+    likes, "required", or the name of one of `tools`; a model that cannot be told chooses itself.
+    `max_output_tokens` is of this answer; None: what the model is set up with, which also counts
+    where it is less.
     """
 
     system_prompt: str
     items: Sequence[Item]
     tools: Sequence[ToolSpec]
     language: str
+    tool_choice: str = ""
+    max_output_tokens: int | None = None
 
 
 class LanguageModel(Protocol):

@@ -10,7 +10,8 @@ from typing import Any
 from calls.domain import events as ev
 from calls.domain.audio import AGENT
 from calls.domain.items import Item
-from calls.ports.voice import ReportTaker, VoiceProfile
+from calls.domain.wishes import AS_USUAL, Wishes
+from calls.ports.voice import ReportTaker, SessionChange, VoiceProfile
 
 CHUNK_MS = 100
 """How much sound the session gives at once."""
@@ -64,6 +65,8 @@ class Asked:
     items: tuple[Item, ...] = ()
     tools_allowed: bool = True
     heard_ms: int = 0
+    wishes: Wishes = AS_USUAL
+    change: SessionChange | None = None
 
 
 class ScriptedVoice:
@@ -126,11 +129,21 @@ class ScriptedVoice:
         self._end_utterance()
 
     async def respond(
-        self, response_id: int, items: tuple[Item, ...], *, tools_allowed: bool
+        self,
+        response_id: int,
+        items: tuple[Item, ...],
+        *,
+        tools_allowed: bool,
+        wishes: Wishes = AS_USUAL,
     ) -> None:
-        self.asked.append(Asked("respond", response_id, items=items, tools_allowed=tools_allowed))
+        self.asked.append(
+            Asked("respond", response_id, items=items, tools_allowed=tools_allowed, wishes=wishes)
+        )
         script = self.answers.popleft() if self.answers else (Words("Yes."),)
         self._begin(response_id, script)
+
+    async def configure(self, change: SessionChange) -> None:
+        self.asked.append(Asked("configure", change=change))
 
     async def say(self, response_id: int, text: str) -> None:
         self.asked.append(Asked("say", response_id, text=text))

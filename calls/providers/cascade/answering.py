@@ -11,11 +11,10 @@ from calls.sessions.tasks import Tasks
 
 
 class Answering:
-    """Begins answers and stops them. `mouth` is None for answers without sound."""
+    """Begins answers and stops them."""
 
-    def __init__(self, mouth: Mouth | None, tasks: Tasks, outbox: Outbox, reports: Reports) -> None:
+    def __init__(self, tasks: Tasks, outbox: Outbox, reports: Reports) -> None:
         self._reports = reports
-        self._mouth = mouth
         self._tasks = tasks
         self._outbox = outbox
         self._jobs: dict[int, list[Job]] = {}
@@ -28,12 +27,12 @@ class Answering:
         """What the latest answer has said so far."""
         return self._last.said if self._last else ""
 
-    def begin(self, response_id: int, thinking: Thinking) -> None:
-        """Give out what `thinking` has to say as that response."""
+    def begin(self, response_id: int, thinking: Thinking, mouth: Mouth | None) -> None:
+        """Give out what `thinking` has to say as that response; without a mouth as text alone."""
         self._forget_over()
         sender = Sender()
         emit = partial(self._outbox.put, sender)
-        self._last = Answer(response_id, self._mouth, self._unheld, emit)
+        self._last = Answer(response_id, mouth, self._unheld, emit)
         work = partial(self._last.run, thinking, self._tasks)
         task = self._tasks.start(self._reports.of(work, response_id))
         self._jobs.setdefault(response_id, []).append(Job(task, sender))

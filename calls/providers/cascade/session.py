@@ -8,35 +8,23 @@ from typing import Self
 
 from calls.domain.events import Event
 from calls.domain.items import Item
+from calls.domain.wishes import AS_USUAL, Wishes
 from calls.ports.clock import Clock
-from calls.ports.speech import CallScoped, Prompt, Services, TextToSpeech
-from calls.ports.tools import ToolSpec
-from calls.ports.voice import ReportTaker, VoiceProfile
+from calls.ports.speech import CallScoped, Services
+from calls.ports.voice import ReportTaker, SessionChange, VoiceProfile
 from calls.providers.cascade.answering import Answering
 from calls.providers.cascade.hearing import Hearing
+from calls.providers.cascade.manner import Manner
 from calls.providers.cascade.outbox import Outbox
 from calls.providers.cascade.reports import Reports
 from calls.providers.cascade.thought import Mind, recite, think
 from calls.providers.cascade.voice import Mouth
 from calls.sessions.tasks import Tasks
 
+__all__ = ["Cascade", "Deadlines", "Manner"]
+
 CONTEXT_CHARS = 400
 """So much of what the agent said last helps the recogniser."""
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How the agent is and speaks.
-
-    `language` is a BCP 47 tag; `voice` is the synthesiser's own name for a voice, empty for its
-    default; `speed` is 1.0 for the voice's normal pace.
-    """
-
-    system_prompt: str = ""
-    tools: tuple[ToolSpec, ...] = ()
-    language: str = "en"
-    voice: str = ""
-    speed: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +65,8 @@ class Cascade:
         self._hearing = Hearing(
             services.stt, self._tasks, self._outbox, self._reports, limits.stt_ms
         )
-        mouth = _mouth(services.tts, manner, clock, limits.tts_ms) if services.tts else None
-        self._answering = Answering(mouth, self._tasks, self._outbox, self._reports)
+        self._mouths = partial(_mouth, services, clock, limits.tts_ms)
+        self._answering = Answering(self._tasks, self._outbox, self._reports)
 
     async def __aenter__(self) -> Self:
         used = self._services
@@ -108,15 +96,24 @@ class Cascade:
         self._hearing.discard()
 
     async def respond(
-        self, response_id: int, items: tuple[Item, ...], *, tools_allowed: bool
+        self,
+        response_id: int,
+        items: tuple[Item, ...],
+        *,
+        tools_allowed: bool,
+        wishes: Wishes = AS_USUAL,
     ) -> None:
-        manner = self._manner
-        tools = manner.tools if tools_allowed else ()
-        prompt = Prompt(manner.system_prompt, items, tools, manner.language)
-        self._answering.begin(response_id, partial(think, self._mind, prompt))
+        prompt = self._manner.prompt(items, wishes, tools_allowed=tools_allowed)
+        mouth = self._mouths(self._manner, wishes)
+        self._answering.begin(response_id, partial(think, self._mind, prompt), mouth)
+
+    async def configure(self, change: SessionChange) -> None:
+        """An utterance that goes on keeps its language, an answer that is begun its voice."""
+        self._manner = self._manner.changed(change)
 
     async def say(self, response_id: int, text: str) -> None:
-        self._answering.begin(response_id, partial(recite, text))
+        mouth = self._mouths(self._manner, AS_USUAL)
+        self._answering.begin(response_id, partial(recite, text), mouth)
 
     async def cancel(self, response_id: int, heard_ms: int) -> None:  # noqa: ARG002 - for others
         self._answering.cancel(response_id)
@@ -138,5 +135,10 @@ class Cascade:
         return self._outbox.events()
 
 
-def _mouth(tts: TextToSpeech, manner: Manner, clock: Clock, deadline_ms: int) -> Mouth:
-    return Mouth(tts, manner.language, manner.voice, manner.speed, clock, deadline_ms)
+def _mouth(
+    services: Services, clock: Clock, deadline_ms: int, manner: Manner, wishes: Wishes
+) -> Mouth | None:
+    """What one answer is said with; None: it is text alone."""
+    if services.tts is None or manner.silent(wishes):
+        return None
+    return Mouth(services.tts, manner.language, manner.voice, manner.speed, clock, deadline_ms)

@@ -79,7 +79,7 @@ class Aloud:
         self._readings = [r for r in self._readings if not r.done] + [reading]
         self._history.saying(response_id)
         desk.outlet.add(reading.spoken)
-        if not text.strip():
+        if desk.settings.text_only or not text.strip():
             self._finish(reading, ResponseDone(response_id=response_id))
         elif desk.connection.up:
             desk.connection.send(read_aloud(reading.tag, text))

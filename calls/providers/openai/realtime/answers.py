@@ -7,7 +7,7 @@ from calls.providers.openai.realtime.asking import Asking, failure
 from calls.providers.openai.realtime.desk import Desk, Request
 from calls.providers.openai.realtime.history import History, Plan
 from calls.providers.openai.realtime.made import CALL, Made, Said, cut
-from calls.providers.openai.realtime.messages import create_response
+from calls.providers.openai.realtime.messages import Message, create_response
 from calls.providers.openai.realtime.speech import NO_ID, Speech
 from calls.providers.openai.realtime.utterance import Utterance
 
@@ -30,17 +30,18 @@ class Answers:
 
     # What the call wants
 
-    def respond(self, response_id: int, items: tuple[Item, ...], *, tools_allowed: bool) -> None:
+    def respond(self, response_id: int, items: tuple[Item, ...], wanted: Message) -> None:
+        """Answer the conversation; `wanted` is what is different about this answer."""
         begun, self._begun = self._begun, None
         plan = self._history.plan(items)
-        if begun is not None and tools_allowed and self._has_seen(begun, plan):
+        if begun is not None and not wanted and self._has_seen(begun, plan):
             self._history.follow(plan)
             self._adopt(begun, response_id)
             return
         if begun is not None:
             self._forget(begun)
             plan = self._history.plan(items)
-        made = self._made(response_id, tools_allowed=tools_allowed)
+        made = self._made(response_id, wanted)
         self._remember(made)
         self._desk.outlet.add(made.speech)
         if not self._desk.connection.up:
@@ -56,7 +57,7 @@ class Answers:
         """The caller has finished: begin to answer what he said, whatever it was."""
         self.drop_begun()
         if self._desk.connection.up and not self._history.behind:
-            self._begun = made = self._made(NO_ID, tools_allowed=True)
+            self._begun = made = self._made(NO_ID, {})
             made.words = words
             self.asking.ask(made)
 
@@ -112,14 +113,14 @@ class Answers:
         for item_id in wanted.deleted:
             self._desk.connection.send(*self._history.delete(item_id))
 
-    def _made(self, response_id: int, *, tools_allowed: bool) -> Made:
+    def _made(self, response_id: int, wanted: Message) -> Made:
         desk = self._desk
         tag = desk.tag("answer")
         settings = desk.settings
         return Made(
             tag=tag,
             response_id=response_id,
-            create=create_response(tag, tools_allowed=tools_allowed),
+            create=create_response(tag, wanted=wanted),
             request=Request(desk, Stage.VOICE, settings.model, desk.clock.now_ms()),
             speech=Speech(response_id, provider=desk.name, speed=settings.pace),
         )

@@ -97,10 +97,9 @@ def commit(event_id: str) -> Message:
 CLEAR: Message = {"type": "input_audio_buffer.clear"}
 
 
-def create_response(tag: str, *, tools_allowed: bool) -> Message:
-    response: dict[str, Any] = {"metadata": {"tag": tag}}
-    if not tools_allowed:
-        response["tool_choice"] = "none"
+def create_response(tag: str, *, wanted: Message) -> Message:
+    """Ask for an answer; `wanted` is what is different about it."""
+    response = {"metadata": {"tag": tag}, **wanted}
     return {"type": "response.create", "event_id": tag, "response": response}
 
 

@@ -9,15 +9,17 @@ from typing import Any, Self
 
 from calls.domain.events import Event, Stage
 from calls.domain.items import Item
+from calls.domain.wishes import AS_USUAL, Wishes
 from calls.ports.clock import Clock
 from calls.ports.errors import ProviderError
 from calls.ports.speech import CallScoped, TextToSpeech
-from calls.ports.voice import ReportTaker, VoiceProfile
+from calls.ports.voice import ReportTaker, SessionChange, VoiceProfile
 from calls.providers.openai.address import Server
 from calls.providers.openai.realtime import aloud, asking, hearing
 from calls.providers.openai.realtime.aloud import Aloud
 from calls.providers.openai.realtime.answers import Answers
 from calls.providers.openai.realtime.asking import Asking
+from calls.providers.openai.realtime.changing import changed, updates, wanted_of
 from calls.providers.openai.realtime.connection import Connection
 from calls.providers.openai.realtime.desk import Desk, Request
 from calls.providers.openai.realtime.hearing import Hearing
@@ -35,6 +37,7 @@ from calls.sessions.tasks import Tasks
 logger = logging.getLogger(__name__)
 
 RENEW_CHECK_MS = 1_000
+SOUND = "response.output_audio.delta"
 
 
 class RealtimeSession:
@@ -71,6 +74,9 @@ class RealtimeSession:
         self._handlers = _handlers(self._hearing, self._answers.asking, self._aloud)
         self._stop_renewing: Callable[[], None] = lambda: None
         self._leaving = False
+        self._limit = settings.max_output_tokens
+        self._spoken = False
+        """Whether this connection has made sound; its voice is frozen then."""
 
     async def __aenter__(self) -> Self:
         voice: object = self._voice
@@ -110,10 +116,25 @@ class RealtimeSession:
         self._hearing.discard()
 
     async def respond(
-        self, response_id: int, items: tuple[Item, ...], *, tools_allowed: bool
+        self,
+        response_id: int,
+        items: tuple[Item, ...],
+        *,
+        tools_allowed: bool,
+        wishes: Wishes = AS_USUAL,
     ) -> None:
         self._hearing.drop_unheeded()
-        self._answers.respond(response_id, items, tools_allowed=tools_allowed)
+        wanted = wanted_of(self._desk.settings, wishes, tools_allowed=tools_allowed)
+        self._answers.respond(response_id, items, wanted)
+
+    async def configure(self, change: SessionChange) -> None:
+        """A session that is rebuilt is told all of it when it begins."""
+        old = self._desk.settings
+        new = changed(old, change, limit=self._limit, spoken=self._spoken)
+        self._desk.settings = new
+        if messages := updates(old, new):
+            self._answers.drop_begun()
+            self._connection.send(*messages)
 
     async def say(self, response_id: int, text: str) -> None:
         self._answers.drop_begun()
@@ -166,6 +187,7 @@ class RealtimeSession:
         return session_update(self._desk.settings)
 
     def opened(self) -> None:
+        self._spoken = False
         self._hearing.opened()
         self._renew_in(self._desk.settings.max_session_ms)
 
@@ -185,6 +207,7 @@ class RealtimeSession:
 
     def came(self, message: dict[str, Any]) -> None:
         kind = current_name(str(message.get("type")))
+        self._spoken = self._spoken or kind == SOUND
         try:
             if kind == "error":
                 self._error(message["error"])

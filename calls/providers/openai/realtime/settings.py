@@ -1,6 +1,6 @@
 """What a realtime session is told to be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -68,6 +68,9 @@ class RealtimeSettings:
         transcription_model: writes down what the caller says; the answer does not wait for it.
         noise_reduction: "near_field" for headsets, "far_field" for rooms; empty: none.
         tracing: have the provider keep a trace of the session.
+        client_tools: beside `tools`; of two with one name these count.
+        tool_choice: "" as the model likes, "none", "required", or the name of one tool.
+        text_only: no sound is made.
         max_session_ms: then the session is replaced by a new one, between two answers.
     """
 
@@ -88,6 +91,9 @@ class RealtimeSettings:
     transcription_model: str = "gpt-transcribe"
     noise_reduction: Literal["", "near_field", "far_field"] = "near_field"
     tracing: bool = False
+    client_tools: tuple[ToolSpec, ...] = ()
+    tool_choice: str = ""
+    text_only: bool = False
     max_session_ms: int = MAX_SESSION_MS
 
     @property
@@ -95,17 +101,22 @@ class RealtimeSettings:
         """The speed that the provider takes."""
         return min(max(self.speed, SLOWEST), FASTEST)
 
+    @property
+    def all_tools(self) -> tuple[ToolSpec, ...]:
+        named = {tool.name: tool for tool in (*self.tools, *self.client_tools)}
+        return tuple(named.values())
+
 
 def session_update(settings: RealtimeSettings) -> dict[str, Any]:
     """The event that makes a fresh session what `settings` say."""
     session: dict[str, Any] = {
         "type": "realtime",
         "model": settings.model,
-        "output_modalities": ["audio"],
+        "output_modalities": modalities(text_only=settings.text_only),
         "instructions": instructions(settings),
         "audio": {"input": _input(settings), "output": _output(settings)},
-        "tools": [_tool(tool) for tool in settings.tools],
-        "tool_choice": "auto",
+        "tools": [tool_object(tool) for tool in settings.all_tools],
+        "tool_choice": tool_choice(settings.tool_choice, settings.all_tools),
         "max_output_tokens": settings.max_output_tokens or "inf",
         "truncation": "auto",
         "tracing": "auto" if settings.tracing else None,
@@ -113,6 +124,18 @@ def session_update(settings: RealtimeSettings) -> dict[str, Any]:
     if settings.temperature is not None and settings.model.startswith(_WITH_TEMPERATURE):
         session["temperature"] = settings.temperature
     return {"type": "session.update", "session": session}
+
+
+def modalities(*, text_only: bool) -> list[str]:
+    return ["text" if text_only else "audio"]
+
+
+def tool_choice(choice: str, tools: Sequence[ToolSpec]) -> str | dict[str, Any]:
+    """In the provider's words; a tool that is not offered cannot be chosen."""
+    if choice in ("none", "required"):
+        return choice if tools else "auto"
+    named = any(tool.name == choice for tool in tools)
+    return {"type": "function", "name": choice} if named else "auto"
 
 
 def instructions(settings: RealtimeSettings) -> str:
@@ -137,13 +160,13 @@ def _input(settings: RealtimeSettings) -> dict[str, Any]:
     noise = settings.noise_reduction
     return {
         "format": dict(PCM),
-        "transcription": _transcription(settings),
+        "transcription": transcription(settings),
         "noise_reduction": {"type": noise} if noise else None,
         "turn_detection": _turn_detection(settings),
     }
 
 
-def _transcription(settings: RealtimeSettings) -> dict[str, Any]:
+def transcription(settings: RealtimeSettings) -> dict[str, Any]:
     language = settings.language.partition("-")[0].lower()
     told: dict[str, Any] = {"model": settings.transcription_model}
     if language and settings.transcription_model in _SEVERAL_LANGUAGES:
@@ -175,7 +198,7 @@ def _output(settings: RealtimeSettings) -> dict[str, Any]:
     return {"format": dict(PCM), "voice": settings.voice, "speed": settings.pace}
 
 
-def _tool(tool: ToolSpec) -> dict[str, Any]:
+def tool_object(tool: ToolSpec) -> dict[str, Any]:
     parameters: Mapping[str, Any] = dict(tool.parameters) or {"type": "object", "properties": {}}
     return {
         "type": "function",
