@@ -218,6 +218,7 @@ _CALLS_TEXTS = (
     "TTS_FORMAT",
     "TWILIO_AUTH_TOKEN",
 )
+_FLAGS = ("AVR_HTTP", "REALTIME_OPEN")
 _SECRETS = ("AVR_SECRET", "TWILIO_AUTH_TOKEN")
 _CALLS_NUMBERS = ("MAX_CALLS", "MODEL_WARNING_DAYS", "SPEECH_WORKERS", "TTS_RATE_HZ")
 
@@ -227,10 +228,7 @@ def _shown(name: str) -> type[str]:
 
 
 def _calls(reader: _Reader) -> Mapping[str, Any]:
-    flags = {
-        "AVR_HTTP": reader.flag("AVR_HTTP", default=False),
-        "REALTIME_OPEN": reader.flag("REALTIME_OPEN", default=True),
-    }
+    flags = {name: reader.flag(name, default=False) for name in _FLAGS if reader.text(name)}
     protocols = reader.words("PROTOCOLS")
     return flags | _calls_named(reader) | ({"PROTOCOLS": protocols} if protocols else {})
 

@@ -68,7 +68,7 @@ def unit_item(call_id: str, item: Item) -> Unit:
         "tool_call_id": clean_text(item.tool_call_id, NAME_LENGTH),
         "tool_name": clean_text(item.tool_name, NAME_LENGTH),
         "arguments": clean_text(item.arguments),
-        "metadata": clean_json(item.metadata),
+        "metadata": clean_json(_metadata(item)),
     }
     return Unit(Kind.ITEM, call_id, fields)
 
@@ -138,3 +138,8 @@ def unit_finish(call_id: str, reason: EndReason, *, duration_ms: int) -> Unit:
 
 def _optional(value: int | None) -> int | None:
     return None if value is None else clean_integer(value)
+
+
+def _metadata(item: Item) -> Mapping[str, Any]:
+    """With the name that a client gave the entry, which has no column of its own."""
+    return {**item.metadata, "ref": item.ref} if item.ref else item.metadata
