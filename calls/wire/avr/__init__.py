@@ -1,0 +1,1 @@
+"""AVR's speech-to-speech protocol: `docs/protocols/avr.md` in code."""
