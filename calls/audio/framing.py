@@ -49,6 +49,11 @@ class PreRoll:
         self._chunks: deque[bytes] = deque()
         self._size_bytes = 0
 
+    def resize(self, capacity_bytes: int) -> None:
+        """Keep so much at most from now on."""
+        self._capacity_bytes = capacity_bytes
+        self.push(b"")
+
     def push(self, pcm: bytes) -> None:
         """Keep `pcm`, and let go of the oldest sound beyond the capacity."""
         self._chunks.append(pcm)

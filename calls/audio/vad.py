@@ -4,7 +4,9 @@ Positions count samples since the first window: whoever needs a time derives it 
 never from the moment at which a result happened to arrive.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+LEAST_PROBABILITY, MOST_PROBABILITY = 0.05, 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,15 @@ class SpeechRules:
     stop_probability: float = 0.35
     start_windows: int = 2
     stop_windows: int = 7
+
+    def scaled(self, start_probability: float) -> "SpeechRules":
+        """The same with another threshold; the lower one keeps its relation to it.
+
+        At 0 everything would be speech, at 1 nothing: both are kept away from.
+        """
+        start = min(max(start_probability, LEAST_PROBABILITY), MOST_PROBABILITY)
+        stop = start * self.stop_probability / self.start_probability
+        return replace(self, start_probability=start, stop_probability=stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +54,12 @@ class SpeechTracker:
 
     Args:
         window_samples: length of the windows, in samples.
-        rules: the thresholds.
+        rules: the thresholds; may be changed at any time.
     """
 
     def __init__(self, window_samples: int, rules: SpeechRules = SpeechRules()) -> None:
         self._window_samples = window_samples
-        self._rules = rules
+        self.rules = rules
         self._windows = 0
         self._likely_windows = 0
         self._last_speech_window = 0
@@ -67,9 +78,9 @@ class SpeechTracker:
         return self._end() if self.speaking else None
 
     def _while_silent(self, probability: float) -> SpeechBegan | None:
-        likely = probability >= self._rules.start_probability
+        likely = probability >= self.rules.start_probability
         self._likely_windows = self._likely_windows + 1 if likely else 0
-        if self._likely_windows < self._rules.start_windows:
+        if self._likely_windows < self.rules.start_windows:
             return None
         self.speaking = True
         self._last_speech_window = self._windows
@@ -77,10 +88,10 @@ class SpeechTracker:
         return SpeechBegan(first * self._window_samples, self._windows * self._window_samples)
 
     def _while_speaking(self, probability: float) -> SpeechEnded | None:
-        if probability >= self._rules.stop_probability:
+        if probability >= self.rules.stop_probability:
             self._last_speech_window = self._windows
         silent_windows = self._windows - self._last_speech_window
-        return self._end() if silent_windows >= self._rules.stop_windows else None
+        return self._end() if silent_windows >= self.rules.stop_windows else None
 
     def _end(self) -> SpeechEnded:
         self.speaking = False

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from calls.audio.framing import Framer, PreRoll
 from calls.audio.resample import Resampler
-from calls.audio.vad import SpeechBegan, SpeechEnded, SpeechTracker
+from calls.audio.vad import SpeechBegan, SpeechEnded, SpeechRules, SpeechTracker
 from calls.domain import events as ev
 from calls.domain.audio import CALLER, SAMPLE_BYTES
 from calls.engine.timeline import Timeline
@@ -16,6 +16,8 @@ from calls.ports.records import RecordingSink
 
 PRE_ROLL_MS = 300
 """What came before the detector was sure belongs to the utterance."""
+
+LONGEST_PRE_ROLL_MS = 2_000
 
 TAIL_MS = 2_000
 """Sound after the last speech that still belongs to the utterance while it is not over."""
@@ -148,12 +150,33 @@ class Intake:
             self._window(sound)
 
     def drop(self) -> None:
-        """Forget the utterance that goes on: what comes now begins another one."""
-        raise NotImplementedError
+        """Forget the utterance that goes on: what comes now begins another one.
+
+        A voice that is still speaking has to be noticed anew; a button has to be pressed anew.
+        """
+        self._pressed = False
+        if self._detection is not None:
+            self._take_unjudged()
+            _ = self._tracker.finish()
+            self._tail_bytes = 0
+            self._pre_roll.take()
 
     def tune(self, *, threshold: float | None, prefix_ms: int | None) -> None:
-        """Tell speech from silence differently from now on; None keeps what is."""
-        raise NotImplementedError
+        """Tell speech from silence differently from now on; None keeps what is.
+
+        A voice session that says itself when somebody speaks is not told.
+
+        Args:
+            threshold: 0 to 1, what the detector has to be sure of that speech begins; that it
+                goes on needs less of it, in the usual relation.
+            prefix_ms: sound before the detector was sure that belongs to the utterance; at most
+                `LONGEST_PRE_ROLL_MS`.
+        """
+        if threshold is not None and self._detection is not None:
+            self._tracker.rules = SpeechRules().scaled(threshold)
+        if prefix_ms is not None:
+            kept_ms = min(max(prefix_ms, 0), LONGEST_PRE_ROLL_MS)
+            self._pre_roll.resize(CALLER.bytes(kept_ms))
 
     def close(self) -> None:
         if self._detection is not None:
@@ -220,25 +243,31 @@ class Intake:
 
     def _began(self, first_samples: int) -> None:
         first_speech_ms = min(self._now_ms(), self._timeline.ms_at(first_samples))
-        self._post(ev.SpeechStarted(first_speech_ms=first_speech_ms))
+        position_ms = CALLER.ms_of(first_samples * SAMPLE_BYTES)
+        self._post(ev.SpeechStarted(first_speech_ms=first_speech_ms, position_ms=position_ms))
 
     def _ended(self, last_samples: int) -> None:
         last_speech_ms = min(self._now_ms(), self._timeline.ms_at(last_samples))
-        self._post(ev.SpeechStopped(last_speech_ms=last_speech_ms))
+        position_ms = CALLER.ms_of(last_samples * SAMPLE_BYTES)
+        self._post(ev.SpeechStopped(last_speech_ms=last_speech_ms, position_ms=position_ms))
 
     def _stop_speech(self) -> None:
         """The sound stops here: an utterance gets what has come of it, silence is forgotten."""
         if self._detection is None:
             return
-        unjudged = [*list(self._asked)[self._spent :], *self._waiting]
-        rest = b"".join(window.pcm for window in unjudged) + self._framer.drain()
-        self._spent = len(self._asked)
-        self._waiting.clear()
+        rest = self._take_unjudged()
         if self._tracker.finish() is not None:
             self._hand_on(rest)
             self._ended(self._timeline.samples)
         self._tail_bytes = 0
         self._pre_roll.take()
+
+    def _take_unjudged(self) -> bytes:
+        """The sound that the detector has not judged yet; its judgement is not waited for."""
+        unjudged = [*list(self._asked)[self._spent :], *self._waiting]
+        self._spent = len(self._asked)
+        self._waiting.clear()
+        return b"".join(window.pcm for window in unjudged) + self._framer.drain()
 
     def _hand_on(self, sound: bytes) -> None:
         """To the call, if it listens, after what it has missed; else it is kept for a moment."""

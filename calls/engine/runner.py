@@ -11,14 +11,17 @@ from calls.domain import effects as do
 from calls.domain import events as ev
 from calls.domain.errors import CallError, EndReason, ErrorCode
 from calls.domain.items import Item
-from calls.domain.machine import step
+from calls.domain.machine import context, step
 from calls.domain.policy import Policy
 from calls.domain.state import Caller, CallState, Link
 from calls.domain.usage import ServiceUse
 from calls.domain.wishes import Wishes
+from calls.engine.asides import Asides, AsideSetup
+from calls.engine.client_tools import CLIENT_TOOLS, ClientTools
 from calls.engine.lanes import Lane
 from calls.engine.ledger import Ledger
 from calls.engine.line import GONE_CODE, TAKEN_OVER_CODE, Line
+from calls.engine.orders import Order, give
 from calls.engine.playout import Playout
 from calls.engine.timers import Timers
 from calls.engine.toolbox import Toolbox
@@ -55,6 +58,8 @@ class CallSetup:
     clock: Clock
     observers: tuple[Observer, ...] = ()
     """Told of every effect, in order, on the loop; they must neither block nor raise."""
+    another_voice: Callable[[], VoiceSession] | None = None
+    """Makes a session like `voice` for one answer beside the conversation; None: there are none."""
 
 
 class CallRunner:
@@ -90,8 +95,8 @@ class CallRunner:
             lost=self._client_lost,
             recording=setup.recording,
         )
-        self._voice_lane: Lane[do.Effect] = Lane(
-            self._speak_to_voice, limit=VOICE_JOBS, overflow=self._drop_audio
+        self._voice_lane: Lane[Order] = Lane(
+            lambda order: give(self._voice, order), limit=VOICE_JOBS, overflow=self._drop_audio
         )
         self._record_lane: Lane[do.Effect | ServiceUse] = Lane(
             self._record, limit=RECORD_JOBS, overflow=lambda lane, job: lane.force(job)
@@ -99,6 +104,16 @@ class CallRunner:
         self._ledger = Ledger(self._keep_use, self._began_ms)
         self._voice.report_to(
             lambda report, response_id: self._ledger.take(report, response_id, self.state)
+        )
+        self._client_tools = ClientTools(setup.clock, self.post)
+        self._asides = Asides(
+            AsideSetup(
+                clock=setup.clock,
+                open_voice=setup.another_voice,
+                send=self._line.put,
+                start=self._start,
+                report=lambda report: self._ledger.take(report, None, self.state),
+            )
         )
 
     # Events
@@ -154,20 +169,33 @@ class CallRunner:
         else:
             self.post(ev.ClientAttached())
 
+    # A client that leads the conversation itself; once the call is over nothing comes of it
+
     def configure(self, change: SessionChange) -> None:
         """Have the voice session be different from now on; clients' tools are answered by them."""
-        raise NotImplementedError
+        if self.over:
+            return
+        if change.tools is not None:
+            change = replace(change, tools=change.tools[:CLIENT_TOOLS])
+            self._client_tools.offer(tool.name for tool in change.tools or ())
+        self._asides.configure(change)
+        self._voice_lane.put(change)
 
     def expect_client_tools(self, names: Iterable[str]) -> None:
-        """The client answers these itself, with `ToolFinished`."""
-        raise NotImplementedError
+        """The client answers these itself, with `ToolFinished`: of one answer, asked for now."""
+        self._client_tools.expect(names)
 
     def ask_aside(self, aside_id: str, items: tuple[Item, ...] | None, wishes: Wishes) -> None:
-        """Have an answer made beside the conversation; the client gets `Aside` messages."""
-        raise NotImplementedError
+        """Have an answer made beside the conversation; the client gets `Aside` messages.
+
+        Items None: to the conversation as it stands.
+        """
+        if self._group is not None:
+            self._asides.ask(aside_id, context(self.state) if items is None else items, wishes)
 
     def cancel_aside(self, aside_id: str | None) -> None:
-        raise NotImplementedError
+        """That answer beside the conversation is not wanted any more; None: none of them."""
+        self._asides.cancel(aside_id)
 
     def detach(self, client: Client) -> None:
         """The socket of this client is gone. A client that was replaced changes nothing."""
@@ -230,9 +258,9 @@ class CallRunner:
     async def _live(self) -> EndReason:
         async with self._voice, asyncio.TaskGroup() as group:
             self._group = group
-            self._line.begin(self._start)
+            self._line.begin(lambda work: self._start(work).cancel)
             for work in (self._voice_lane.drain(), self._record_lane.drain(), self._hear()):
-                self._start(work)
+                _ = self._start(work)
             try:
                 await self._over.wait()
                 await self._flush()
@@ -245,13 +273,13 @@ class CallRunner:
             raise self._defect
         return self._ended or EndReason.ERROR
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> Callable[[], object]:
-        """Have the call do this beside everything else, until it is over; returns what stops it."""
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Have the call do this beside everything else, until it is over."""
         assert self._group is not None
         task = self._group.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task.cancel
+        return task
 
     async def _hear(self) -> None:
         """A session that gives up ends the call, and what was said until then is on the record."""
@@ -273,6 +301,7 @@ class CallRunner:
     async def _close(self, reason: EndReason) -> None:
         self._over.set()
         self._timers.cancel_all()
+        self._client_tools.close()
         self.playout.close()
         duration_ms = self.now_ms()
         try:
@@ -302,38 +331,14 @@ class CallRunner:
         if (client := self._line.client) is not None:
             self.playout.release(pace=client.pace)
 
-    def _drop_audio(self, lane: Lane[do.Effect], job: do.Effect) -> None:
-        """The oldest sound makes room; an order is never dropped."""
+    def _drop_audio(self, lane: Lane[Order], job: Order) -> None:
+        """The oldest sound makes room; what the call decided is never dropped."""
         dropped = lane.remove(lambda waiting: isinstance(waiting, do.ForwardAudio), most=1)
-        if not isinstance(job, do.ForwardAudio) or dropped:
+        if not isinstance(job, do.ForwardAudio | SessionChange) or dropped:
             lane.force(job)
             self.dropped_audio += dropped
-        else:
+        elif isinstance(job, do.ForwardAudio):
             self.dropped_audio += 1
-
-    async def _speak_to_voice(self, effect: do.Effect) -> None:
-        match effect:
-            case do.ForwardAudio(pcm):
-                await self._voice.listen(pcm)
-            case do.CommitTurn():
-                await self._voice.commit()
-            case do.DiscardTurn():
-                await self._voice.discard()
-            case _:
-                await self._answer_by_voice(effect)
-
-    async def _answer_by_voice(self, effect: do.Effect) -> None:
-        match effect:
-            case do.CreateResponse(response_id, items, tools_allowed):
-                await self._voice.respond(response_id, items, tools_allowed=tools_allowed)
-            case do.Speak(response_id, text):
-                await self._voice.say(response_id, text)
-            case do.CancelResponse(response_id, heard_ms):
-                await self._voice.cancel(response_id, heard_ms)
-            case do.SettleHeard(response_id, heard_ms):
-                await self._voice.settle(response_id, heard_ms)
-            case do.ResetVoice(system_prompt):
-                await self._voice.reset(system_prompt)
 
     async def _record(self, effect: do.Effect | ServiceUse) -> None:
         match effect:
@@ -354,18 +359,28 @@ class CallRunner:
 
     def _ask_voice(self, effect: do.CreateResponse | do.Speak) -> None:
         self._ledger.asked(effect.response_id, self.state.turn)
+        if isinstance(effect, do.CreateResponse):
+            wished = effect.wishes.tools or ()
+            self._client_tools.expect(str(tool.get("name")) for tool in wished)
         self._voice_lane.put(effect)
 
     def _settle(self, effect: do.SettleHeard) -> None:
         self.playout.settle(effect.response_id, effect.heard_ms)
         self._voice_lane.put(effect)
 
+    def _tell_tool(self, effect: do.SendTool) -> None:
+        if not effect.running:
+            self._client_tools.answered(effect.tool_call_id)
+        self._line.put(effect)
+
     def _run_tool(self, effect: do.RunTool) -> None:
+        """A tool of the client's is run by the client, also where the agent has one so named."""
+
         async def run() -> None:
             self.post(await self._toolbox.run(effect))
 
-        if self._group is not None:
-            self._start(run())
+        if self._group is not None and not self._client_tools.wait_for(effect):
+            _ = self._start(run())
 
     def _end(self, effect: do.EndCall) -> None:
         self._ended = effect.reason
@@ -386,9 +401,11 @@ _PERFORM: dict[type[do.Effect], Callable[[CallRunner, Any], None]] = {
             do.SendTranscript,
             do.SendResponseText,
             do.SendItem,
-            do.SendTool,
             do.SendError,
             do.SendTurn,
+            do.SendSpeech,
+            do.SendResponseBegan,
+            do.SendResponseMade,
         ),
         lambda runner, effect: runner._line.put(effect),
     ),
@@ -411,6 +428,7 @@ _PERFORM: dict[type[do.Effect], Callable[[CallRunner, Any], None]] = {
     do.SettleHeard: CallRunner._settle,
     do.HoldAudio: lambda runner, _e: runner.playout.hold(),
     do.ReleaseAudio: CallRunner._release,
+    do.SendTool: CallRunner._tell_tool,
     do.RunTool: CallRunner._run_tool,
     do.StartTimer: lambda runner, e: runner._timers.start(e.name, runner._began_ms + e.due_ms),
     do.CancelTimer: lambda runner, e: runner._timers.cancel(e.name),
