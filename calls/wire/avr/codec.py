@@ -110,7 +110,7 @@ class Avr:
         metadata = metadata_of(self._query)
         uuid, fault = uuid_of(init)
         self._early.complaints += self._complaint(fault)
-        if uuid:
+        if uuid := uuid or uuid_of(self._query)[0]:
             metadata["uuid"] = uuid
         if names := config_names(init):
             metadata["provider_config"] = names

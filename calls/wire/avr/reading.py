@@ -15,7 +15,7 @@ from calls.wire.fields import parse_object, storable
 MESSAGE_BYTES = 65_536
 """Three seconds of sound in one message; the core sends 20 ms."""
 
-NOT_METADATA = frozenset({"agent", "secret"})
+NOT_METADATA = frozenset({"agent", "secret", "uuid"})
 NAME_CHARS = 100
 VALUE_CHARS = 500
 METADATA_BYTES = 8_192
