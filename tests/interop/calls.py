@@ -15,15 +15,20 @@ from calls.domain.audio import CALLER, SAMPLE_BYTES
 from tests.server.stored import Stored
 from tests.servers import RealServer
 
-AUDIO = Path(__file__).resolve().parents[1] / "fixtures" / "audio"
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 
 # Speech
 
 
 @cache
 def speech(name: str, rate_hz: int = 16_000) -> bytes:
-    """An utterance of the fixtures, s16le mono at that rate."""
-    with wave.open(str(AUDIO / f"{name}.wav"), "rb") as wav:
+    """An utterance of the fixtures, s16le mono at that rate.
+
+    `hello` is one of `audio`; `callers/friday` one of those that the offline recogniser understands
+    word by word.
+    """
+    place = name if "/" in name else f"audio/{name}"
+    with wave.open(str(FIXTURES / f"{place}.wav"), "rb") as wav:
         assert (wav.getframerate(), wav.getnchannels()) == (CALLER.rate_hz, 1)
         pcm = wav.readframes(wav.getnframes())
     resampler = Resampler(CALLER.rate_hz, rate_hz)
