@@ -1,32 +1,23 @@
 """Sending the agent's sound at the pace of the ear, and knowing what was heard."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from calls.domain import events as ev
-from calls.domain.audio import AGENT
+from calls.engine.track import Track
 from calls.ports.client import AudioEnd, AudioFrame, Pace, Playback
 from calls.ports.clock import Clock
 from calls.ports.records import RecordingSink
 
 LEAD_MS = 400
-"""At most so much is sent ahead of the playhead: what a client may hold at an interruption.
-
-The playhead is carried on from the last report for so long, and no longer: what a stalled
+"""The playhead is carried on from the last report for so long, and no longer: what a stalled
 network holds back lies before the `clear` of an interruption.
 """
-
-CHUNK_MS = 60
-"""The longest frame; each costs the server and the client a wake-up."""
 
 TELL_MS = 200
 """How often a client that reports nothing is taken to have reported."""
 
 SILENT_MS = 8_000
 """A client that reports playback is gone when it says nothing for so long while sound is due."""
-
-DRAIN_SLACK_MS = 5
-"""A client rounds its playhead down; so little missing at the end was heard."""
 
 DRIFT_MS = 120
 """The recording follows the client's playhead when it strays further from even pace."""
@@ -35,58 +26,17 @@ HIGH_WATER_MS = 10_000
 LOW_WATER_MS = 5_000
 """Above the first no further sentence is begun, until below the second."""
 
-
-@dataclass(slots=True)
-class _Track:
-    """The sound of one response, kept from the last place known to be heard."""
-
-    response_id: int
-    kept: bytearray = field(default_factory=bytearray)
-    base_bytes: int = 0
-    """How much of the response lies before `kept`."""
-    sent_ms: int = 0
-    played_ms: int = 0
-    played_at_ms: int | None = None
-    """When `played_ms` was reported, or sound left for a client that had none."""
-    reported: bool = False
-    begun: bool = False
-    recorded_ms: int = 0
-    anchor_ms: int | None = None
-    finished: bool = False
-    end_told: bool = False
-    cut: bool = False
-
-    @property
-    def total_ms(self) -> int:
-        return AGENT.ms_of(self.base_bytes + len(self.kept))
-
-    def slice(self, start_ms: int, end_ms: int) -> bytes:
-        lo = AGENT.bytes(start_ms) - self.base_bytes
-        return bytes(self.kept[max(0, lo) : AGENT.bytes(end_ms) - self.base_bytes])
-
-    def forget_until(self, ms: int) -> None:
-        size = AGENT.bytes(ms) - self.base_bytes
-        if size > 0:
-            del self.kept[:size]
-            self.base_bytes += size
-
-    @property
-    def outstanding(self) -> bool:
-        """Whether there is sound at the client of which it has not said that it was heard."""
-        return self.sent_ms - self.played_ms > DRAIN_SLACK_MS
-
-    def playhead_ms(self, now_ms: int, *, reports: bool) -> int:
-        """Where the ear is: the last report carried on at even pace, never past what was sent."""
-        if self.played_at_ms is None or (reports and not self.reported):
-            return self.played_ms
-        since_ms = max(0, now_ms - self.played_at_ms)
-        if reports:
-            since_ms = min(since_ms, LEAD_MS)
-        return min(self.sent_ms, self.played_ms + since_ms)
+FROM_END_MS = 120_000
+"""A client that begins to play at the end of a response gets so much of it unheard; then it is
+taken to have begun, so that the rest is made no faster than it is heard. It is 6 MB: what a
+recording takes at once."""
 
 
 class Playout:
     """One call's loudspeaker, seen from the server.
+
+    A client that reports nothing plays at even pace from when it got the first sound, or from when
+    it had all of it (`Pace.from_end`), or from when it is through with what it got before.
 
     Args:
         post: tells the call what was heard.
@@ -114,9 +64,11 @@ class Playout:
         self._hold_voice = hold
         self._lost = lost
         self._recording = recording
-        self._tracks: dict[int, _Track] = {}
-        self._current: _Track | None = None
-        self._reports = False
+        self._tracks: dict[int, Track] = {}
+        self._current: Track | None = None
+        self._pace = Pace(playback=Playback.PACED)
+        self._busy_until_ms = 0
+        """So long the ear hears an earlier response that is settled already."""
         self._held = True
         self._voice_held = False
         self._forget_timer: Callable[[], None] | None = None
@@ -133,12 +85,21 @@ class Playout:
         track.finished = True
         self._pump()
 
+    @property
+    def _reports(self) -> bool:
+        return self._pace.playback is Playback.REPORTED
+
+    def _playhead_ms(self, track: Track) -> int:
+        reported_ms = LEAD_MS if self._reports else None
+        return track.playhead_ms(self._now_ms(), reported_ms=reported_ms)
+
     def clear(self, response_id: int) -> None:
         """Send nothing more of it; what a client without reports heard is told at once."""
+        self._busy_until_ms = 0
         track = self._tracks.get(response_id)
         if track is None:
             return
-        heard_ms = track.playhead_ms(self._now_ms(), reports=self._reports)
+        heard_ms = self._playhead_ms(track)
         track.cut = True
         if self._current is track:
             self._current = None
@@ -152,11 +113,26 @@ class Playout:
         track = self._tracks.pop(response_id, None)
         if track is None:
             return
-        self._record(track, heard_ms, self._now_ms())
+        ahead_ms = 0 if self._reports else self._still_plays_ms(track, heard_ms)
+        self._record(track, heard_ms, self._now_ms() + ahead_ms)
         if self._current is track:
             self._current = None
             self._stop_timer()
         self._follow_water()
+
+    def _still_plays_ms(self, track: Track, heard_ms: int) -> int:
+        """How long the ear is still busy with what is taken to be heard; all of it is sent."""
+        if track.cut or self._held:
+            return 0
+        if heard_ms >= track.total_ms and track.finished:
+            self._send_until(track, track.total_ms)
+            self._tell_sent(track)
+        left_ms = min(heard_ms, track.sent_ms) - self._playhead_ms(track)
+        if left_ms <= 0:
+            return 0
+        began_ms = track.played_at_ms or 0
+        self._busy_until_ms = max(self._now_ms(), began_ms) + left_ms
+        return self._busy_until_ms - self._now_ms()
 
     def hold(self) -> None:
         """The client is away: its playhead stands still."""
@@ -169,14 +145,15 @@ class Playout:
         """A client is there; go on from the last place known to be heard."""
         if not self._held:
             self.hold()
-        self._reports = pace.playback is Playback.REPORTED
+        self._pace = pace
+        self._busy_until_ms = 0
         self._held = False
         if (track := self._current) is not None:
             track.sent_ms = track.played_ms
             track.end_told = False
             track.reported = False
             track.anchor_ms = None
-            track.played_at_ms = self._now_ms()
+            track.played_at_ms = None if pace.from_end else self._now_ms()
         self._pump()
 
     # Reports
@@ -189,26 +166,26 @@ class Playout:
         self._report(track, min(played_ms, track.total_ms))
         self._pump()
 
-    def _report(self, track: _Track, played_ms: int) -> None:
+    def _report(self, track: Track, played_ms: int) -> None:
         now_ms = self._now_ms()
         track.reported = True
         track.played_ms, track.played_at_ms = played_ms, now_ms
         track.sent_ms = max(track.sent_ms, played_ms)
         self._record(track, played_ms, now_ms)
 
-    def _advance(self, track: _Track) -> None:
+    def _advance(self, track: Track) -> None:
         """Take time for a report, from a client that gives none."""
-        played_ms = track.playhead_ms(self._now_ms(), reports=False)
+        played_ms = track.playhead_ms(self._now_ms(), reported_ms=None)
         if played_ms > track.played_ms:
             self._report(track, played_ms)
             self._post(ev.Played(response_id=track.response_id, played_ms=played_ms))
 
     # Sending
 
-    def _track(self, response_id: int) -> _Track:
+    def _track(self, response_id: int) -> Track:
         track = self._tracks.get(response_id)
         if track is None:
-            track = self._tracks[response_id] = _Track(response_id)
+            track = self._tracks[response_id] = Track(response_id)
             self._current = track
         return track
 
@@ -225,36 +202,61 @@ class Playout:
         if self._current is track:
             self._schedule(track)
 
-    def _send_due(self, track: _Track) -> None:
+    def _waits_for_end(self, track: Track) -> bool:
+        return self._pace.from_end and not self._reports and track.played_at_ms is None
+
+    def _ear_begins(self, track: Track) -> None:
+        track.played_at_ms = max(self._now_ms(), self._busy_until_ms)
+
+    def _send_due(self, track: Track) -> None:
         while (length_ms := self._due_ms(track)) > 0:
-            end_ms = track.sent_ms + length_ms
-            frame = AudioFrame(track.response_id, track.sent_ms, track.slice(track.sent_ms, end_ms))
-            if not track.outstanding:
-                track.played_at_ms = self._now_ms()
-            track.sent_ms = end_ms
-            self._send(frame)
-            if not track.begun:
-                track.begun = True
-                self._post(ev.AudioSent(response_id=track.response_id))
+            self._send_frame(track, track.sent_ms + length_ms)
+        if self._waits_for_end(track) and track.sent_ms >= FROM_END_MS:
+            self._ear_begins(track)
 
-    def _due_ms(self, track: _Track) -> int:
+    def _send_until(self, track: Track, end_ms: int) -> None:
+        """Send all of it up to there, whatever the ear has heard."""
+        while track.sent_ms < end_ms:
+            self._send_frame(track, min(track.sent_ms + self._pace.frame_ms, end_ms))
+
+    def _send_frame(self, track: Track, end_ms: int) -> None:
+        frame = AudioFrame(track.response_id, track.sent_ms, track.slice(track.sent_ms, end_ms))
+        if not track.outstanding and not self._waits_for_end(track):
+            self._ear_begins(track)
+        track.sent_ms = end_ms
+        self._send(frame)
+        if not track.begun:
+            track.begun = True
+            self._post(ev.AudioSent(response_id=track.response_id))
+
+    def _due_ms(self, track: Track) -> int:
         """How much to send in the next frame; 0 while the window is full or nothing is there."""
+        pace = self._pace
         ready_ms = track.total_ms - track.sent_ms
-        playhead_ms = track.playhead_ms(self._now_ms(), reports=self._reports)
-        room_ms = playhead_ms + LEAD_MS - track.sent_ms
-        chunk_ms = min(CHUNK_MS, ready_ms)
-        return chunk_ms if room_ms >= chunk_ms else 0
+        if pace.lead_ms is None:
+            return min(pace.frame_ms, ready_ms)
+        frame_ms = min(pace.frame_ms, pace.lead_ms)
+        ahead_ms = track.sent_ms - self._playhead_ms(track)
+        if ready_ms < frame_ms < ahead_ms and not track.finished and not self._reports:
+            return 0  # the rest of the frame comes in time
+        chunk_ms = min(frame_ms, ready_ms)
+        return chunk_ms if pace.lead_ms - ahead_ms >= chunk_ms else 0
 
-    def _tell_end(self, track: _Track) -> None:
+    def _tell_sent(self, track: Track) -> None:
         if not track.end_told:
             track.end_told = True
             self._send(AudioEnd(track.response_id, track.total_ms))
-        if track.played_ms >= track.total_ms - DRAIN_SLACK_MS or not track.total_ms:
+            if self._waits_for_end(track):
+                self._ear_begins(track)
+
+    def _tell_end(self, track: Track) -> None:
+        self._tell_sent(track)
+        if track.drained:
             self._current = None
             drained = ev.PlayoutDrained(response_id=track.response_id, heard_ms=track.total_ms)
             self._post(drained)
 
-    def _schedule(self, track: _Track) -> None:
+    def _schedule(self, track: Track) -> None:
         """Look again when the window has room, or when a report is overdue."""
         self._stop_timer()
         if track.played_at_ms is None:
@@ -263,8 +265,16 @@ class Playout:
         if self._reports and track.outstanding and silent_ms >= SILENT_MS:
             self._lost()
             return
-        pause_ms = CHUNK_MS if track.sent_ms < track.total_ms else TELL_MS
-        self._forget_timer = self._clock.call_at(self._clock.now_ms() + pause_ms, self._pump)
+        due_ms = self._clock.now_ms() + self._pause_ms(track)
+        self._forget_timer = self._clock.call_at(due_ms, self._pump)
+
+    def _pause_ms(self, track: Track) -> int:
+        if track.sent_ms < track.total_ms:
+            return self._pace.frame_ms
+        if self._reports or not track.finished:
+            return TELL_MS
+        # Nobody says when the last of it was heard but the clock.
+        return max(1, min(TELL_MS, track.total_ms - self._playhead_ms(track)))
 
     def _stop_timer(self) -> None:
         if self._forget_timer is not None:
@@ -274,6 +284,8 @@ class Playout:
     def _follow_water(self) -> None:
         track = self._current
         ahead_ms = 0 if track is None else track.total_ms - track.played_ms
+        if track is not None and self._waits_for_end(track):
+            ahead_ms = 0  # nothing of it is heard before all of it is made
         limit_ms = LOW_WATER_MS if self._voice_held else HIGH_WATER_MS
         if (ahead_ms > limit_ms) is not self._voice_held:
             self._voice_held = not self._voice_held
@@ -281,7 +293,7 @@ class Playout:
 
     # Recording
 
-    def _record(self, track: _Track, until_ms: int, now_ms: int) -> None:
+    def _record(self, track: Track, until_ms: int, now_ms: int) -> None:
         """Place what was newly heard where it was heard, and let go of it.
 
         What comes after an interruption or from a client that was away is old news: it was

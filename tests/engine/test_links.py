@@ -10,13 +10,12 @@ from calls.domain.errors import EndReason
 from calls.domain.items import ItemStatus, Role
 from calls.engine import line as line_module
 from calls.engine.playout import (
-    CHUNK_MS,
     HIGH_WATER_MS,
     LEAD_MS,
     LOW_WATER_MS,
     SILENT_MS,
 )
-from calls.ports.client import AudioEnd, AudioFrame
+from calls.ports.client import AudioEnd, AudioFrame, Pace
 from tests.doubles.voice import Wait, Words
 from tests.engine.bench import call, caller_milliseconds, policy
 
@@ -46,7 +45,7 @@ async def test_no_more_is_ever_sent_than_the_client_may_hold(jitter_ms):
         assert client.ahead_of_ear_ms <= LEAD_MS + jitter_ms + 10
         assert client.ahead_of_report_ms <= 2 * LEAD_MS
         assert client.sound(1) == list(range(5_000)), "no millisecond twice on the wire"
-        assert max(len(frame.pcm) for frame in client.of(AudioFrame)) <= 48 * CHUNK_MS
+        assert max(len(frame.pcm) for frame in client.of(AudioFrame)) <= 48 * Pace().frame_ms
 
 
 async def test_the_sound_never_runs_dry_while_the_client_reports_five_times_a_second():
@@ -110,7 +109,7 @@ async def test_an_interrupted_client_that_cannot_report_has_heard_what_time_allo
         bench.runner.post(ev.SpeechStarted())
         await bench.clock.settle()
         turn = next(turn for turn in bench.records.turns.values() if turn.response_id == 1)
-        assert turn.heard_ms == pytest.approx(2_000, abs=CHUNK_MS)
+        assert turn.heard_ms == pytest.approx(2_000, abs=Pace().frame_ms)
         assert bench.records.items[2].text == "One two"
         assert do.ClearAudio(1) in client.messages
 
