@@ -26,9 +26,11 @@ def add_item(draft: Draft, role: Role, text: str, *, turn: int, **fields: Any) -
 
 
 def change_item(draft: Draft, item_id: int, **changes: Any) -> Item:
-    """Replace fields of an item, and have it stored again."""
+    """Replace fields of an item, and have it stored again; what was taken back stays so."""
     items = draft.state.items
     old = items[item_id - 1]
+    if old.status is ItemStatus.CANCELLED:
+        changes.pop("status", None)
     item = replace(old, revision=old.revision + 1, **changes)
     items = (*items[: item_id - 1], item, *items[item_id:])
     draft.set(items=items, unstored=draft.state.unstored | {item_id})
@@ -48,7 +50,7 @@ def context_of(state: CallState, now: Response) -> tuple[Item, ...]:
     What the answer said before it went to its tools stands before them, as an item without an id.
     """
     items = context(state)
-    if not now.text:
+    if not now.text or now.removed:
         return items
     begun = Item(
         item_id=0,
@@ -88,6 +90,26 @@ def split_heard(response: Response, heard_ms: int) -> tuple[str, str]:
         chars += len(segment.text)
         if length_ms or response.error != ErrorCode.TTS_FAILED:
             heard = chars
+    return text[:heard], text[heard:]
+
+
+def split_recorded(item: Item, heard_ms: int) -> tuple[str, str]:
+    """What of a recorded answer was heard after `heard_ms` of its sound, and the rest.
+
+    By the marks, and between two of them by the share of time, rounded down to a whole word.
+    """
+    text = item.text + item.unheard
+    ahead = [mark for mark in item.marks if mark.at_ms > heard_ms]
+    if not ahead:
+        return text, ""
+    passed = [Mark(0, 0), *(mark for mark in item.marks if mark.at_ms <= heard_ms)]
+    since = max(passed, key=lambda mark: (mark.end_char, mark.at_ms))
+    until = min(ahead, key=lambda mark: (mark.at_ms, mark.end_char))
+    share = (heard_ms - since.at_ms) / (until.at_ms - since.at_ms)
+    reached = since.end_char + int(max(0, until.end_char - since.end_char) * share)
+    first, heard = (min(max(0, chars), len(text)) for chars in (since.end_char, reached))
+    while first < heard < len(text) and not _is_word_end(text, heard):
+        heard -= 1
     return text[:heard], text[heard:]
 
 

@@ -25,7 +25,7 @@ def on_voice_failed(draft: Draft, event: ev.VoiceFailed) -> None:
     draft.set(failures=draft.state.failures + 1)
     if event.fatal:
         turns.give_up(draft)
-        link.end(draft, EndReason.PROVIDER_FAILED)
+        link.end(draft, EndReason.PROVIDER_FAILED, do.Outcome.FAILED)
     elif event.stage is ev.Stage.STT:
         _not_heard(draft)
     elif event.stage is ev.Stage.TTS:
@@ -57,9 +57,9 @@ def on_response_late(draft: Draft) -> None:
     draft.do(do.SendError(ErrorCode.LLM_FAILED, "No answer came in time."))
     draft.set(failures=draft.state.failures + 1)
     if now.error:
-        link.end(draft, EndReason.PROVIDER_FAILED)
+        link.end(draft, EndReason.PROVIDER_FAILED, do.Outcome.FAILED)
         return
-    playback.interrupt(draft)
+    playback.interrupt(draft, do.Outcome.FAILED)
     reason = EndReason.PROVIDER_FAILED if _worn_out(draft) else now.end_reason
     text = draft.state.policy.apology_text
     responses.speak(draft, text, end_reason=reason, error=ErrorCode.LLM_FAILED)
@@ -89,7 +89,7 @@ def _not_heard(draft: Draft) -> None:
     awaited = turns.take_awaited(draft)
     draft.do(do.SendTranscript(awaited.turn, "", final=True))
     draft.record(Turn(awaited.turn, awaited.timings, error=ErrorCode.STT_FAILED))
-    if not floor.is_free(draft.state) or draft.state.unanswered:
+    if not (awaited.answered and floor.may_speak_up(draft.state)):
         return
     reason = EndReason.PROVIDER_FAILED if _worn_out(draft) else None
     text = draft.state.policy.apology_text
@@ -108,7 +108,7 @@ def _apologise(draft: Draft) -> None:
     """Within the same response: what it has said so far stays said, and it has no more to say."""
     now = draft.respond()
     if now.error:
-        link.end(draft, EndReason.PROVIDER_FAILED)
+        link.end(draft, EndReason.PROVIDER_FAILED, do.Outcome.FAILED)
         return
     draft.respond(
         complete=len(now.segments),

@@ -1,6 +1,7 @@
 """Who speaks next."""
 
 from calls.domain import effects as do
+from calls.domain import events as ev
 from calls.domain import playback, responses, timers
 from calls.domain.conversation import left_to_say
 from calls.domain.draft import Draft
@@ -15,9 +16,12 @@ MISS_MIN_MS = 500
 """A shorter utterance of which nothing was understood was a noise, and is passed over."""
 
 
+_UNNOTICED = ev.SpeechStarted()
+
+
 def is_free(state: CallState) -> bool:
     """Whether the agent may begin to speak."""
-    silent = state.caller is Caller.SILENT and not state.awaiting
+    silent = state.caller is Caller.SILENT and not (state.awaiting or state.digits)
     return silent and state.response is None and state.end_reason is None
 
 
@@ -32,7 +36,9 @@ def pass_on(draft: Draft) -> None:
     state = draft.state
     if not is_free(state):
         return
-    if state.unanswered:
+    if state.asked is not None:
+        responses.create_as_asked(draft)
+    elif state.answer_due:
         if not _tools_run(state):
             responses.create(draft)
     elif state.unheeded:
@@ -44,11 +50,12 @@ def pass_on(draft: Draft) -> None:
         responses.speak(draft, now.text, metadata=now.metadata)
 
 
-def begin_utterance(draft: Draft, first_speech_ms: int | None = None) -> None:
+def begin_utterance(draft: Draft, event: ev.SpeechStarted = _UNNOTICED) -> None:
     """The caller speaks, or speaks on, and the agent listens.
 
     Sound that was held up by an outage was spoken before it came: `first_speech_ms` says when.
     """
+    first_speech_ms = event.first_speech_ms
     state = draft.state
     playback.interrupt(draft)
     if state.caller is Caller.SILENT:
@@ -57,6 +64,8 @@ def begin_utterance(draft: Draft, first_speech_ms: int | None = None) -> None:
         draft.set(utterance_started_ms=started_ms, idle_prompts=0)
         if state.link is Link.ATTACHED:
             draft.do(do.StartTimer(timers.MAX_TURN, draft.at_ms + state.policy.max_turn_ms))
+        turn = state.turn + 1
+        draft.do(do.SendSpeech(do.SpeechMark.STARTED, turn, event.position_ms))
     draft.set(caller=Caller.SPEAKING, unheeded=False)
     draft.do(do.CancelTimer(timers.ENDPOINT))
 
@@ -67,13 +76,24 @@ def nothing_understood(draft: Draft) -> None:
     Broken off is the answer that the caller still waits for, or words that were not heard.
     """
     state = draft.state
-    if not is_free(state) or state.unanswered:
+    if not may_speak_up(state):
         return
     if state.broken_off is not None:
         _go_on(draft, state.broken_off)
     elif state.misses < MISSES and state.last_utterance_ms >= MISS_MIN_MS:
         draft.set(misses=state.misses + 1)
         responses.speak(draft, state.policy.not_understood_text)
+
+
+def take_up(draft: Draft) -> None:
+    """Go back to what was broken off by an utterance that counts for nothing."""
+    if may_speak_up(draft.state) and draft.state.broken_off is not None:
+        _go_on(draft, draft.state.broken_off)
+
+
+def may_speak_up(state: CallState) -> bool:
+    """Whether the agent may say something that nobody asked for, after an utterance."""
+    return is_free(state) and state.policy.answers and not state.answer_due
 
 
 def _go_on(draft: Draft, cut: Response) -> None:

@@ -2,7 +2,7 @@
 
 from calls.domain import effects as do
 from calls.domain import events as ev
-from calls.domain import playback, responses, timers, turns
+from calls.domain import keypad, playback, responses, timers, turns
 from calls.domain.conversation import change_item
 from calls.domain.draft import Draft
 from calls.domain.errors import EndReason
@@ -18,6 +18,8 @@ def on_call_started(draft: Draft, _event: ev.CallStarted) -> None:
     draft.set(link=Link.ATTACHED)
     if policy.max_call_ms:
         draft.do(do.StartTimer(timers.MAX_CALL, draft.at_ms + policy.max_call_ms))
+    if not policy.greets:
+        return
     if policy.first_message:
         responses.speak(draft, policy.first_message)
     elif policy.generate_first:
@@ -105,16 +107,20 @@ def on_hard_end(draft: Draft) -> None:
     end(draft, draft.state.end_reason or EndReason.MAX_LENGTH)
 
 
-def end(draft: Draft, reason: EndReason) -> None:
-    """The call is over; what was still said is understood and stored before it closes."""
+def end(draft: Draft, reason: EndReason, outcome: do.Outcome = do.Outcome.INTERRUPTED) -> None:
+    """The call is over; what was still said is understood and stored before it closes.
+
+    `outcome` is that of an answer that was still being made.
+    """
     if draft.state.link is Link.ENDING:
         return
-    playback.interrupt(draft)
+    playback.interrupt(draft, outcome)
     playback.settle_cut(draft)
+    keypad.finish(draft)
     if draft.state.caller is not Caller.SILENT:
         turns.commit(draft)
     draft.record_open_turn()
-    draft.set(link=Link.ENDING, end_reason=reason)
+    draft.set(link=Link.ENDING, end_reason=reason, asked=None)
     for timer in (timers.ENDPOINT, timers.MAX_TURN, timers.MAX_CALL, timers.HARD_END):
         draft.do(do.CancelTimer(timer))
     draft.do(do.CancelTimer(timers.RESUME), do.CancelTimer(timers.RESPONSE_WAIT))

@@ -11,7 +11,17 @@ from typing import Any
 
 from calls.domain import effects as do
 from calls.domain import events as ev
-from calls.domain import failures, floor, link, playback, responses, timers, turns
+from calls.domain import (
+    failures,
+    floor,
+    keypad,
+    leading,
+    link,
+    playback,
+    responses,
+    timers,
+    turns,
+)
 from calls.domain.conversation import context
 from calls.domain.draft import Draft
 from calls.domain.errors import EndReason
@@ -49,9 +59,9 @@ def phase(state: CallState) -> do.Phase:
         return do.Phase.HEARING
     if state.response is not None and state.response.timings.first_sent_ms is not None:
         return do.Phase.SPEAKING
-    if state.awaiting or state.response is not None or state.unanswered:
+    if state.awaiting or state.response is not None or state.answer_due:
         return do.Phase.THINKING
-    return do.Phase.LISTENING
+    return do.Phase.HEARING if state.digits else do.Phase.LISTENING
 
 
 def _follow_phase(draft: Draft, before: do.Phase) -> None:
@@ -141,6 +151,28 @@ def _on_reset(draft: Draft, event: ev.ConversationReset) -> None:
     draft.do(do.ResetVoice(event.system_prompt))
 
 
+def _on_entry_given(draft: Draft, event: ev.EntryGiven) -> None:
+    leading.on_entry_given(draft, event)
+    if event.role is Role.USER:
+        _count_silence_anew(draft)
+
+
+def _on_policy_changed(draft: Draft, event: ev.PolicyChanged) -> None:
+    """What was left unanswered stays so; pauses and silences last as long as they do now."""
+    before = draft.state.policy
+    unanswered = draft.state.unanswered and before.answers
+    draft.set(policy=event.policy, unanswered=unanswered)
+    turns.await_endpoint(draft)
+    if before.idle_ms != event.policy.idle_ms:
+        _count_silence_anew(draft)
+
+
+def _count_silence_anew(draft: Draft) -> None:
+    if draft.state.link is Link.ATTACHED and phase(draft.state) is do.Phase.LISTENING:
+        draft.do(do.CancelTimer(timers.IDLE))
+        _count_silence(draft)
+
+
 def _on_timer(draft: Draft, event: ev.TimerFired) -> None:
     if handler := _TIMERS.get(event.name):
         handler(draft)
@@ -169,6 +201,7 @@ _TIMERS: Mapping[str, Callable[[Draft], None]] = {
     timers.HARD_END: link.on_hard_end,
     timers.RESUME: link.on_resume_over,
     timers.END: link.on_end_wait,
+    timers.DIGITS: keypad.finish,
 }
 
 _HANDLERS: Mapping[type[ev.Event], Callable[[Draft, Any], None]] = {
@@ -182,9 +215,17 @@ _HANDLERS: Mapping[type[ev.Event], Callable[[Draft, Any], None]] = {
     ev.TalkStarted: turns.on_speech_started,
     ev.TalkStopped: turns.on_talk_stopped,
     ev.Muted: turns.on_muted,
+    ev.TurnDropped: turns.on_turn_dropped,
+    ev.DigitPressed: keypad.on_digit,
     ev.TextTyped: turns.on_text_typed,
     ev.Played: playback.on_played,
     ev.PlaybackCut: playback.on_playback_cut,
+    ev.AnswerAsked: leading.on_answer_asked,
+    ev.AnswerCancelled: leading.on_answer_cancelled,
+    ev.EntryGiven: _on_entry_given,
+    ev.EntryRemoved: leading.on_entry_removed,
+    ev.HeardTold: leading.on_heard_told,
+    ev.PolicyChanged: _on_policy_changed,
     ev.TranscriptPartial: turns.on_partial,
     ev.TranscriptFinal: turns.on_final,
     ev.ResponseText: responses.on_text,

@@ -42,8 +42,13 @@ def on_played(draft: Draft, event: ev.Played) -> None:
 
 def on_drained(draft: Draft, event: ev.PlayoutDrained) -> None:
     now = current(draft, event.response_id)
-    if now is None or not now.whole:
-        return
+    if now is not None and now.whole:
+        count_as_heard(draft)
+
+
+def count_as_heard(draft: Draft) -> None:
+    """All of the answer was heard, or is taken to be."""
+    now = draft.respond()
     if now.audio_ms:
         _stamp_heard(draft, now.audio_ms)
     draft.stamp(ended_ms=draft.at_ms)
@@ -63,8 +68,11 @@ def _stamp_heard(draft: Draft, played_ms: int) -> Response:
 # Cut off
 
 
-def interrupt(draft: Draft) -> None:
-    """Stop the agent's turn: the ear first. What was heard is settled when the client says."""
+def interrupt(draft: Draft, outcome: do.Outcome = do.Outcome.INTERRUPTED) -> None:
+    """Stop the agent's turn: the ear first. What was heard is settled when the client says.
+
+    `outcome` is what the client is told of an answer that was still being made.
+    """
     now = draft.state.response
     if now is None:
         return
@@ -78,12 +86,27 @@ def interrupt(draft: Draft) -> None:
         do.CancelTimer(timers.RESPONSE_WAIT),
         do.StartTimer(timers.CUT, draft.at_ms + timers.CUT_WAIT_MS),
     )
+    if not now.produced:
+        draft.do(do.SendResponseMade(now.response_id, now.rounds, outcome))
+
+
+def dismiss(draft: Draft) -> None:
+    """Stop the agent's turn at the client's wish; nothing brings it back."""
+    interrupt(draft, do.Outcome.CANCELLED)
+    if (cut := draft.state.cut) is not None:
+        draft.set(cut=replace(cut, dismissed=True))
+    draft.set(broken_off=None, unanswered=False)
 
 
 def on_playback_cut(draft: Draft, event: ev.PlaybackCut) -> None:
+    cut_at(draft, event.response_id, event.played_ms)
+
+
+def cut_at(draft: Draft, response_id: int, played_ms: int) -> None:
+    """The ear heard exactly so much of an interrupted answer."""
     cut = draft.state.cut
-    if cut is not None and cut.response_id == event.response_id:
-        heard_ms = min(max(0, event.played_ms), cut.audio_ms)
+    if cut is not None and cut.response_id == response_id:
+        heard_ms = min(max(0, played_ms), cut.audio_ms)
         draft.set(cut=replace(cut, played_ms=heard_ms))
         settle_cut(draft)
 
@@ -95,8 +118,9 @@ def settle_cut(draft: Draft) -> None:
         return
     draft.set(cut=None)
     draft.do(do.CancelTimer(timers.CUT), do.SettleHeard(cut.response_id, cut.played_ms))
-    undone = _record(draft, cut, cut=True)
-    draft.set(broken_off=cut if undone or cut.end_reason is not None else None)
+    undone = _record(draft, cut, cut=True) or cut.end_reason is not None
+    returns = undone and not (cut.dismissed or cut.removed)
+    draft.set(broken_off=cut if returns else None)
 
 
 # Recorded
@@ -112,7 +136,7 @@ def _record(draft: Draft, now: Response, *, cut: bool) -> bool:
         fields: dict[str, Any] = {
             "text": heard,
             "unheard": unheard,
-            "status": _status(unheard, cut=cut, cut_short=cut_short),
+            "status": _status(now, unheard, cut=cut, cut_short=cut_short),
             "started_ms": began_ms,
             "ended_ms": began_ms + now.played_ms,
             "marks": marks_of(now),
@@ -139,7 +163,9 @@ def _write(draft: Draft, now: Response, fields: dict[str, Any]) -> None:
     )
 
 
-def _status(unheard: str, *, cut: bool, cut_short: bool) -> ItemStatus:
+def _status(now: Response, unheard: str, *, cut: bool, cut_short: bool) -> ItemStatus:
+    if now.removed:
+        return ItemStatus.CANCELLED
     if cut_short:
         return ItemStatus.INTERRUPTED
     # Played to its end, and words left over: the voice failed them.

@@ -11,10 +11,11 @@ from calls.domain import playback, timers
 from calls.domain.conversation import add_item, change_item, context_of, last_user_item
 from calls.domain.draft import Draft
 from calls.domain.errors import EndReason
-from calls.domain.items import ItemStatus, Role, Source
+from calls.domain.items import Item, ItemStatus, Role, Source
 from calls.domain.playback import current
 from calls.domain.state import Response, Segment
 from calls.domain.timings import TurnTimings
+from calls.domain.wishes import AS_USUAL, Wishes
 
 # Beginning
 
@@ -23,15 +24,33 @@ def begin_turn(draft: Draft, timings: TurnTimings | None = None) -> None:
     """A new turn; without timings it is the agent's own initiative."""
     draft.record_open_turn()
     draft.set(
-        turn=draft.state.turn + 1, turn_recorded=False, timings=timings or TurnTimings(), stt=""
+        turn=draft.state.turn + 1,
+        turn_recorded=False,
+        turn_answered=False,
+        timings=timings or TurnTimings(),
+        stt="",
     )
 
 
-def create(draft: Draft) -> None:
+def create(draft: Draft, wishes: Wishes = AS_USUAL) -> None:
     """Have the agent answer the conversation as it stands."""
-    response = _open(draft, source=Source.MODEL)
-    draft.set(unanswered=False)
+    response = _open(draft, source=Source.MODEL, wishes=wishes, metadata=dict(wishes.metadata))
+    draft.set(unanswered=False, asked=None)
     _ask(draft, response)
+
+
+def create_as_asked(draft: Draft) -> None:
+    """Begin the answer that the client asked for; the first one of a call may be set words."""
+    state, wishes = draft.state, draft.state.asked
+    assert wishes is not None
+    if state.turn_answered:
+        begin_turn(draft)
+    greeting = state.policy.first_message
+    if greeting and wishes.instructions is None and not (state.items or state.preamble):
+        draft.set(asked=None)
+        speak(draft, greeting, metadata=dict(wishes.metadata))
+    else:
+        create(draft, wishes)
 
 
 def speak(
@@ -73,15 +92,38 @@ def _open(draft: Draft, **fields: Any) -> Response:
         stt=state.stt,
         **fields,
     )
-    draft.set(response=response, next_response_id=response.response_id + 1, broken_off=None)
+    draft.set(
+        response=response,
+        next_response_id=response.response_id + 1,
+        broken_off=None,
+        turn_answered=True,
+    )
+    _tell_begun(draft, response)
     return response
 
 
+def _tell_begun(draft: Draft, now: Response) -> None:
+    began = do.SendResponseBegan(now.response_id, now.turn, now.rounds, now.metadata)
+    draft.do(began)
+
+
 def _ask(draft: Draft, response: Response) -> None:
-    allowed = response.rounds < draft.state.policy.max_tool_rounds
     items = context_of(draft.state, response)
-    draft.do(do.CreateResponse(response.response_id, items, tools_allowed=allowed))
+    allowed = _tools_allowed(draft, response)
+    wishes = _wishes_of(response)
+    draft.do(do.CreateResponse(response.response_id, items, allowed, wishes))
     await_response(draft)
+
+
+def _tools_allowed(draft: Draft, now: Response) -> bool:
+    left = now.rounds < draft.state.policy.max_tool_rounds
+    return left and now.wishes.tool_choice != "none"
+
+
+def _wishes_of(now: Response) -> Wishes:
+    """A tool that had to be used has been, once the first round is over."""
+    forced = now.rounds and now.wishes.tool_choice not in ("", "none")
+    return replace(now.wishes, tool_choice="") if forced else now.wishes
 
 
 # Being made
@@ -128,7 +170,7 @@ def on_directed(draft: Draft, event: ev.ResponseDirected) -> None:
         case ev.Direction.CANCEL_LAST_USER:
             _take_back(draft)
         case _:
-            playback.interrupt(draft)
+            playback.interrupt(draft, do.Outcome.SKIPPED)
             playback.settle_cut(draft)
             draft.set(broken_off=None)
 
@@ -149,6 +191,8 @@ def on_done(draft: Draft, event: ev.ResponseDone) -> None:
     if now is None or now.produced:
         return
     now = draft.respond(produced=True, complete=len(now.segments))
+    outcome = do.Outcome.TOOLS if now.tools_used else do.Outcome.COMPLETE
+    draft.do(do.SendResponseMade(now.response_id, now.rounds, outcome))
     if not now.tools:
         finish_round(draft)
 
@@ -158,6 +202,7 @@ def finish_round(draft: Draft) -> None:
     now = draft.respond()
     if now.tools_used:
         again = draft.respond(produced=False, tools_used=False, rounds=now.rounds + 1)
+        _tell_begun(draft, again)
         _ask(draft, again)
         return
     if now.segments:
@@ -166,7 +211,7 @@ def finish_round(draft: Draft) -> None:
             Role.AGENT,
             "",
             unheard=now.text,
-            status=ItemStatus.IN_PROGRESS,
+            status=ItemStatus.CANCELLED if now.removed else ItemStatus.IN_PROGRESS,
             source=now.source,
             turn=now.turn,
             response_id=now.response_id,
@@ -183,7 +228,7 @@ def on_tool_requested(draft: Draft, event: ev.ToolRequested) -> None:
     now = current(draft, event.response_id)
     if now is None or now.produced or event.tool_call_id in draft.state.tool_items:
         return
-    if now.rounds >= draft.state.policy.max_tool_rounds:
+    if not _tools_allowed(draft, now):
         return
     item = add_item(
         draft,
@@ -199,10 +244,8 @@ def on_tool_requested(draft: Draft, event: ev.ToolRequested) -> None:
     )
     draft.set(tool_items={**draft.state.tool_items, event.tool_call_id: item.item_id})
     draft.respond(tools=now.tools | {event.tool_call_id}, tools_used=True)
-    draft.do(
-        do.SendTool(event.tool_call_id, event.name, running=True),
-        do.RunTool(event.tool_call_id, event.name, event.arguments),
-    )
+    _tell_tool(draft, item, running=True)
+    draft.do(do.RunTool(event.tool_call_id, event.name, event.arguments))
 
 
 def on_tool_finished(draft: Draft, event: ev.ToolFinished) -> None:
@@ -219,13 +262,26 @@ def on_tool_finished(draft: Draft, event: ev.ToolFinished) -> None:
         status=ItemStatus.FAILED if event.failed else ItemStatus.COMPLETE,
         ended_ms=draft.at_ms,
     )
-    draft.do(do.SendTool(event.tool_call_id, item.tool_name, running=False, failed=event.failed))
+    _tell_tool(draft, item, running=False, failed=event.failed)
     now = draft.state.response
     if now is None or event.tool_call_id not in now.tools:
         return
     now = draft.respond(tools=now.tools - {event.tool_call_id}, progress_ms=draft.at_ms)
     if now.produced and not now.tools:
         finish_round(draft)
+
+
+def _tell_tool(draft: Draft, item: Item, *, running: bool, failed: bool = False) -> None:
+    told = do.SendTool(
+        item.tool_call_id,
+        item.tool_name,
+        running=running,
+        failed=failed,
+        response_id=item.response_id or 0,
+        arguments=item.arguments if running else "",
+        output=item.text,
+    )
+    draft.do(told)
 
 
 def metadata_of(text: str) -> dict[str, Any]:

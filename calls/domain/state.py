@@ -10,6 +10,7 @@ from calls.domain.errors import EndReason
 from calls.domain.items import Item, Mark, Source
 from calls.domain.policy import Policy
 from calls.domain.timings import TurnTimings
+from calls.domain.wishes import AS_USUAL, Wishes
 
 
 class Link(StrEnum):
@@ -48,6 +49,7 @@ class Response:
     source: Source = Source.MODEL
     script: str | None = None
     """The words that were given to be said; None: the model finds them."""
+    wishes: Wishes = AS_USUAL
     segments: tuple[Segment, ...] = ()
     complete: int = 0
     """So many of the pieces have all of their sound."""
@@ -68,6 +70,10 @@ class Response:
     end_reason: EndReason | None = None
     """The call ends for this reason once the response was heard."""
     error: str = ""
+    dismissed: bool = False
+    """The client stopped it: it does not go on by itself."""
+    removed: bool = False
+    """The client took it out of the conversation."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     stt: str = ""
     llm: str = ""
@@ -100,6 +106,10 @@ class Awaited:
 
     turn: int
     timings: TurnTimings
+    answered: bool = True
+    """False: put on the record, and no more."""
+    removed: bool = False
+    """The client took it out of the conversation before it was understood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +129,8 @@ class CallState:
     caller: Caller = Caller.SILENT
     utterance_started_ms: int = 0
     last_speech_ms: int = 0
+    last_speech_position_ms: int | None = None
+    """Where that lies in all the client's sound; None: unknown."""
     last_utterance_ms: int = 0
     """Length of the latest committed utterance."""
     unheeded: bool = False
@@ -127,7 +139,11 @@ class CallState:
     awaiting: tuple[Awaited, ...] = ()
     """Oldest first."""
     unanswered: bool = False
-    """The caller waits for an answer that has not been begun."""
+    """The caller's latest words have no answer yet, nor has one been begun."""
+    asked: Wishes | None = None
+    """The client has asked for an answer that has not been begun."""
+    digits: str = ""
+    """Keys of a number that is still being dialled."""
     announcements: tuple[Announcement, ...] = ()
     timings: TurnTimings = field(default_factory=TurnTimings)
     """Of the latest turn, until a response takes them over."""
@@ -149,9 +165,16 @@ class CallState:
     turn: int = 0
     turn_recorded: bool = True
     """Something of the latest turn is on the record; there is no turn before the first."""
+    turn_answered: bool = False
+    """The agent has begun to answer in the latest turn."""
     next_response_id: int = 1
     failures: int = 0
     misses: int = 0
     """Utterances in a row of which nothing was understood."""
     idle_prompts: int = 0
     end_reason: EndReason | None = None
+
+    @property
+    def answer_due(self) -> bool:
+        """Whether an answer begins as soon as the floor is free."""
+        return self.asked is not None or (self.unanswered and self.policy.answers)

@@ -15,8 +15,10 @@ from calls.domain import events as ev
 from calls.domain.audio import AGENT, CALLER
 from calls.domain.items import Item, Mark, Role
 from calls.domain.machine import step
-from calls.domain.state import CallState, Policy
+from calls.domain.policy import Policy
+from calls.domain.state import CallState
 from calls.domain.timings import Turn
+from calls.domain.wishes import AS_USUAL, Wishes
 
 Row = tuple[int, ev.Event, Sequence[str | EllipsisType]]
 
@@ -27,12 +29,12 @@ QUIET = Policy(idle_ms=0, max_call_ms=0)
 # What happens
 
 
-def speech() -> ev.Event:
-    return ev.SpeechStarted()
+def speech(position_ms: int | None = None) -> ev.Event:
+    return ev.SpeechStarted(position_ms=position_ms)
 
 
-def silence(since_ms: int) -> ev.Event:
-    return ev.SpeechStopped(last_speech_ms=since_ms)
+def silence(since_ms: int, position_ms: int | None = None) -> ev.Event:
+    return ev.SpeechStopped(last_speech_ms=since_ms, position_ms=position_ms)
 
 
 def mic(ms: int = 20) -> ev.Event:
@@ -105,6 +107,38 @@ def orders(response_id: int, direction: str) -> ev.Event:
     return ev.ResponseDirected(response_id=response_id, direction=ev.Direction(direction))
 
 
+def key(digit: str) -> ev.Event:
+    return ev.DigitPressed(digit=digit)
+
+
+def dropped(*, unanswered: bool = False) -> ev.Event:
+    return ev.TurnDropped(unanswered=unanswered)
+
+
+def wants_answer(**wishes: Any) -> ev.Event:
+    return ev.AnswerAsked(wishes=Wishes(**wishes))
+
+
+def cancels(response_id: int | None = None) -> ev.Event:
+    return ev.AnswerCancelled(response_id=response_id)
+
+
+def gives(role: str, text: str, ref: str = "") -> ev.Event:
+    return ev.EntryGiven(role=Role(role), text=text, ref=ref)
+
+
+def removes(**named: Any) -> ev.Event:
+    return ev.EntryRemoved(**named)
+
+
+def heard(response_id: int, ms: int) -> ev.Event:
+    return ev.HeardTold(response_id=response_id, heard_ms=ms)
+
+
+def led(policy: Policy = QUIET, **changes: Any) -> ev.Event:
+    return ev.PolicyChanged(policy=replace(policy, **changes))
+
+
 def fails(stage: str, response_id: int | None = None, **how: bool) -> ev.Event:
     return ev.VoiceFailed(
         stage=ev.Stage(stage), message=f"{stage} is away.", response_id=response_id, **how
@@ -144,7 +178,18 @@ def _transcript(effect: do.SendTranscript) -> str:
 
 def _create(effect: do.CreateResponse) -> str:
     tools = "" if effect.tools_allowed else " without tools"
-    return f"answer {effect.response_id}{tools}: {_context(effect.items)}"
+    wishes = "" if effect.wishes == AS_USUAL else " as wished"
+    return f"answer {effect.response_id}{tools}{wishes}: {_context(effect.items)}"
+
+
+def _speech(effect: do.SendSpeech) -> str:
+    where = "" if effect.position_ms is None else f" at {effect.position_ms}"
+    return f"speech {effect.turn} {effect.mark}{where}"
+
+
+def _began(effect: do.SendResponseBegan) -> str:
+    extra = f" with {dict(effect.metadata)}" if effect.metadata else ""
+    return f"began {effect.response_id}.{effect.round} in turn {effect.turn}{extra}"
 
 
 def _tool(effect: do.SendTool) -> str:
@@ -179,13 +224,24 @@ _SENTENCES: dict[type[do.Effect], Any] = {
     do.StartTimer: lambda e: f"{e.name} at {e.due_ms}",
     do.CancelTimer: lambda e: f"no {e.name}",
     do.EndCall: lambda e: f"end: {e.reason}",
+    do.SendSpeech: _speech,
+    do.SendResponseBegan: _began,
+    do.SendResponseMade: lambda e: f"made {e.response_id}.{e.round} {e.outcome}",
 }
+
+ASIDE = (do.SendSpeech, do.SendResponseBegan, do.SendResponseMade)
+"""What only clients that lead hear of: told where a story asks for it."""
 
 
 class Call:
-    """The machine, its clock and its timers; effects are remembered, and stored items too."""
+    """The machine, its clock and its timers; effects are remembered, and stored items too.
+
+    Attributes:
+        tells_all: whether what only clients that lead hear of is told as well.
+    """
 
     def __init__(self, policy: Policy = QUIET, **changes: Any) -> None:
+        self.tells_all = False
         self.state = CallState(policy=replace(policy, **changes))
         self.now_ms = 0
         self.timers: dict[str, int] = {}
@@ -198,7 +254,14 @@ class Call:
     @property
     def sentences(self) -> list[str]:
         """All that followed so far."""
-        return [tell(effect) for effect in self.effects]
+        return self._tell(self.effects)
+
+    def telling_all(self) -> "Call":
+        self.tells_all = True
+        return self
+
+    def _tell(self, effects: Iterable[do.Effect]) -> list[str]:
+        return [tell(e) for e in effects if self.tells_all or not isinstance(e, ASIDE)]
 
     def happens(self, at_ms: int, event: ev.Event) -> list[str]:
         """Let it happen; return what follows."""
@@ -209,7 +272,7 @@ class Call:
         for effect in effects:
             self._follow(effect)
         self.effects += effects
-        return [tell(effect) for effect in effects]
+        return self._tell(effects)
 
     def play(self, *rows: Row) -> "Call":
         """Let the rows happen, each followed by what it says."""
