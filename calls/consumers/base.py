@@ -36,6 +36,13 @@ class SocketConsumer(AsyncWebsocketConsumer):
 
     # What a protocol says
 
+    async def knocked(self, knock: Knock) -> None:
+        """Find out who knocks, before `codec` is asked; the socket is not accepted yet.
+
+        Raises:
+            WireError, CallError: the client is refused.
+        """
+
     def codec(self, knock: Knock) -> Codec:
         """A codec for this socket.
 
@@ -74,6 +81,7 @@ class SocketConsumer(AsyncWebsocketConsumer):
             return
         knock = knock_of(scope)
         try:
+            await self.knocked(knock)
             codec = self.codec(knock)
         except (CallError, WireError) as error:
             logger.info("a client was refused", extra={"code": error.code})
