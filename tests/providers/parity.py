@@ -25,7 +25,9 @@ from calls.domain.events import (
     VoiceFailed,
 )
 from calls.domain.items import Item, Role
-from calls.ports.voice import VoiceSession
+from calls.domain.wishes import Wishes
+from calls.ports.tools import ToolSpec
+from calls.ports.voice import SessionChange, VoiceSession
 
 FRAME = b"\x05\x00" * CALLER.samples(20)
 PATIENCE_S = 5.0
@@ -68,6 +70,10 @@ class Rig(Protocol):
 
     def prompts(self) -> list[tuple[str, list[tuple[str, str]], bool]]:
         """What was asked: system prompt, roles and texts, and whether tools were offered."""
+        ...
+
+    def offered(self) -> list[list[str]]:
+        """The names of the tools that each answer was offered, in alphabetical order."""
         ...
 
     async def settled(self) -> None:
@@ -393,6 +399,84 @@ class VoiceSessionPromises:
         assert first[0] != "Be brief."
         assert second[:2] == ("Be brief.", [("user", "What time is it?")])
         assert third[:2] == ("Be brief.", [])
+
+    async def test_an_answer_is_asked_for_with_other_instructions(self, rig):
+        rig.will_answer("Yes.")
+        rig.will_answer("No.")
+        async with in_session(rig) as (session, ear):
+            wishes = Wishes(instructions="Whisper.")
+            await session.respond(1, ASKED, tools_allowed=True, wishes=wishes)
+            await ear.until(over(1))
+            await session.respond(2, ASKED, tools_allowed=True)
+            await ear.until(over(2))
+        first, second = rig.prompts()
+        assert first[0] == "Whisper."
+        assert second[0] not in ("", "Whisper."), "for that answer alone"
+
+    async def test_an_answer_is_asked_for_as_text_alone(self, rig):
+        rig.will_answer("It is four. ", "Is that all?")
+        rig.will_answer("Good.")
+        async with in_session(rig) as (session, ear):
+            wishes = Wishes(text_only=True)
+            await session.respond(1, ASKED, tools_allowed=True, wishes=wishes)
+            await ear.until(over(1))
+            silent = await ear.nothing_more()
+            await session.respond(2, ASKED, tools_allowed=True)
+            await ear.until(over(2))
+            events = await ear.nothing_more()
+        text = "".join(e.text for e in of_kind(silent, ResponseText))
+        assert text == "It is four. Is that all?"
+        assert of_kind(silent, ResponseAudio) == []
+        assert silent[-1] == ResponseDone(response_id=1)
+        assert {e.response_id for e in of_kind(events, ResponseAudio)} == {2}
+
+    async def test_a_session_becomes_text_alone_and_speaks_again(self, rig):
+        rig.will_answer("It is four.")
+        rig.will_answer("Good.")
+        async with in_session(rig) as (session, ear):
+            await session.configure(SessionChange(text_only=True))
+            await session.respond(1, ASKED, tools_allowed=True)
+            await ear.until(over(1))
+            await session.say(2, "One moment, please.")
+            await ear.until(over(2))
+            silent = await ear.nothing_more()
+            await session.configure(SessionChange(text_only=False))
+            await session.respond(3, ASKED, tools_allowed=True)
+            await ear.until(over(3))
+            events = await ear.nothing_more()
+        assert "".join(e.text for e in of_kind(silent, ResponseText)) == (
+            "It is four.One moment, please."
+        )
+        assert {e.response_id for e in of_kind(events, ResponseAudio)} == {3}
+
+    async def test_what_a_session_is_changed_to_holds_from_the_next_answer_on(self, rig):
+        for _ in range(3):
+            rig.will_answer("Yes.")
+        weather = ToolSpec("weather", "What it is like outside.")
+        async with in_session(rig) as (session, ear):
+            await session.respond(1, ASKED, tools_allowed=True)
+            await ear.until(over(1))
+            await session.configure(SessionChange(system_prompt="Be brief.", tools=(weather,)))
+            await session.respond(2, ASKED, tools_allowed=True)
+            await ear.until(over(2))
+            await session.configure(SessionChange(tools=()))
+            await session.respond(3, ASKED, tools_allowed=True)
+            await ear.until(over(3))
+        first, second, third = rig.prompts()
+        assert first[0] != "Be brief."
+        assert (second[0], third[0]) == ("Be brief.", "Be brief."), "None keeps what is"
+        assert rig.offered() == [["opening_hours"], ["opening_hours", "weather"], ["opening_hours"]]
+
+    async def test_an_answer_gets_the_tools_that_are_wished_for_it(self, rig):
+        for _ in range(4):
+            rig.will_answer("Yes.")
+        clock = {"name": "clock", "description": "Tells the time.", "parameters": {}}
+        rounds = (Wishes(tools=(clock,)), Wishes(tools=()), Wishes(tool_choice="none"), Wishes())
+        async with in_session(rig) as (session, ear):
+            for number, wishes in enumerate(rounds, 1):
+                await session.respond(number, ASKED, tools_allowed=True, wishes=wishes)
+                await ear.until(over(number))
+        assert rig.offered() == [["clock"], [], [], ["opening_hours"]]
 
     async def test_leaving_takes_no_time_whatever_hangs(self, rig):
         rig.will_stall()

@@ -35,11 +35,17 @@ class ListeningDouble(OpenAIRealtimeDouble):
     def __init__(self) -> None:
         super().__init__()
         self.saw: list[tuple[str, list[tuple[str, str]], bool]] = []
+        self.offered: list[list[str]] = []
+        self.choices: list[object] = []
 
     async def answer(self, session, params, *, beside):
         if not beside:
-            offered = bool(session.config["tools"]) and params.get("tool_choice") != "none"
-            self.saw.append((session.instructions, conversation(session), offered))
+            config = session.config | params
+            free = config["tool_choice"] != "none"
+            offered = sorted(tool["name"] for tool in config["tools"] if free)
+            self.saw.append((config["instructions"], conversation(session), bool(offered)))
+            self.offered.append(offered)
+            self.choices.append(config["tool_choice"])
         return await super().answer(session, params, beside=beside)
 
 
@@ -97,6 +103,9 @@ class RealtimeRig:
 
     def prompts(self):
         return self.double.saw
+
+    def offered(self):
+        return self.double.offered
 
     async def settled(self):
         before = -1

@@ -63,6 +63,9 @@ class CascadeRig:
         said = [[(item.role.value, item.text) for item in prompt.items] for prompt in prompts]
         return [(p.system_prompt, s, bool(p.tools)) for p, s in zip(prompts, said, strict=True)]
 
+    def offered(self):
+        return [sorted(tool.name for tool in asked.prompt.tools) for asked in self.llm.asked]
+
     async def settled(self):
         await settled()
 

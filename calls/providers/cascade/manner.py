@@ -9,7 +9,7 @@ from calls.domain.wishes import Wishes
 from calls.ports.speech import Prompt
 from calls.ports.tools import ToolSpec
 from calls.ports.voice import SessionChange
-from calls.sessions.wishes import tool_of
+from calls.sessions.wishes import after_tools, tool_of
 
 NO_TOOL = "none"
 
@@ -58,6 +58,8 @@ class Manner:
     def prompt(self, items: tuple[Item, ...], wishes: Wishes, *, tools_allowed: bool) -> Prompt:
         """What the model is asked for one answer."""
         choice = wishes.tool_choice or self.tool_choice
+        if after_tools(items) and choice != NO_TOOL:
+            choice = ""
         limit = wishes.max_output_tokens
         tools = self._tools(wishes) if tools_allowed and choice != NO_TOOL else ()
         return Prompt(

@@ -34,7 +34,11 @@ class ChatLanguageModel(HttpLanguageModel):
         if not prompt.tools:
             return messages
         tools = chat_tools(prompt.tools, strict=self._profile.strict_tools)
-        return {**messages, "tools": tools, **self._tool_options()}
+        return {**messages, "tools": tools, **self._tool_options(prompt)}
+
+    @override
+    def _one_tool(self, name: str) -> dict[str, Any]:
+        return {"type": "function", "function": {"name": name}}
 
     @override
     def _streamed(self) -> Mapping[str, Any]:

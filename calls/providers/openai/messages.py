@@ -85,6 +85,8 @@ def _group(item: Item) -> tuple[Role, int | None]:
 def _words(item: Item) -> dict[str, Any]:
     if item.role is Role.USER:
         return {"role": "user", "content": item.text}
+    if item.role is Role.SYSTEM:
+        return {"role": "system", "content": item.text}
     cut = item.status is ItemStatus.INTERRUPTED
     return {"role": "assistant", "content": item.text + (INTERRUPTED if cut else "")}
 

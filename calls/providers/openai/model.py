@@ -19,6 +19,9 @@ from calls.providers.openai.streaming import (
     request_id,
 )
 
+REQUIRED = "required"
+"""Some tool has to be called, whichever."""
+
 
 class HttpLanguageModel(ABC):
     """Sends only what the server's profile allows.
@@ -55,14 +58,15 @@ class HttpLanguageModel(ABC):
         self._style = style(
             self._profile, model, temperature=temperature, reasoning_effort=reasoning_effort
         )
-        options = self._options(self._style, max_output_tokens)
-        self._sent = {name: value for name, value in options.items() if value not in (None, "")}
+        self._limit = max_output_tokens
 
     @asynccontextmanager
     async def answer(self, prompt: Prompt) -> AsyncIterator[AsyncIterator[Answer]]:
         note(model=self._model)
         endpoint = self._endpoint
-        request = {"model": self._model, **self._request(prompt), **self._sent}
+        options = self._options(self._style, self._least(prompt.max_output_tokens))
+        sent = {name: value for name, value in options.items() if value not in (None, "")}
+        request = {"model": self._model, **self._request(prompt), **sent}
         whole = {**request, "timeout": endpoint.timeout(WHOLE_TIMES)}
         asked = {**request, **self._streamed(), "stream": True, "timeout": endpoint.timeout()}
         async with endpoint.opened(lambda sdk: self._create(sdk, asked)) as stream:
@@ -71,12 +75,28 @@ class HttpLanguageModel(ABC):
             async with aclosing(parts):
                 yield parts
 
-    def _tool_options(self) -> dict[str, Any]:
-        return {"parallel_tool_calls": True} if self._profile.parallel_tool_calls else {}
+    def _least(self, wanted: int | None) -> int | None:
+        """Whoever asks may want less than the model is set up for, not more."""
+        return min((limit for limit in (self._limit, wanted) if limit), default=None)
+
+    def _tool_options(self, prompt: Prompt) -> dict[str, Any]:
+        options: dict[str, Any] = {}
+        if self._profile.parallel_tool_calls:
+            options["parallel_tool_calls"] = True
+        if self._profile.tool_choice and prompt.tool_choice:
+            options["tool_choice"] = self._tool_choice(prompt.tool_choice)
+        return options
+
+    def _tool_choice(self, choice: str) -> str | dict[str, Any]:
+        return choice if choice == REQUIRED else self._one_tool(choice)
+
+    @abstractmethod
+    def _one_tool(self, name: str) -> dict[str, Any]:
+        """The choice of that tool alone."""
 
     @abstractmethod
     def _options(self, wanted: Style, limit: int | None) -> Mapping[str, Any]:
-        """The same in every request; what is None or empty is left out."""
+        """Beside the conversation; what is None or empty is left out."""
 
     @abstractmethod
     def _request(self, prompt: Prompt) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ class Profile:
         stream_usage: `stream_options.include_usage`.
         obfuscation: the switch for the padding that OpenAI adds to every event.
         parallel_tool_calls: the parameter of that name.
+        tool_choice: the parameter of that name; without it the model chooses itself.
         reasoning_effort: the parameter of that name; in Responses, `reasoning.effort`.
         reasoning_rules: the models are OpenAI's own, for which `reasoning` knows the rules.
         verbosity: the parameter of that name; in Responses, `text.verbosity`.
@@ -31,6 +32,7 @@ class Profile:
     stream_usage: bool = False
     obfuscation: bool = False
     parallel_tool_calls: bool = False
+    tool_choice: bool = False
     reasoning_effort: bool = False
     reasoning_rules: bool = False
     verbosity: bool = False
@@ -50,6 +52,7 @@ PROFILES: Mapping[str, Profile] = {
         stream_usage=True,
         obfuscation=True,
         parallel_tool_calls=True,
+        tool_choice=True,
         reasoning_effort=True,
         reasoning_rules=True,
         verbosity=True,
@@ -62,7 +65,9 @@ PROFILES: Mapping[str, Profile] = {
         speech_stream=True,
     ),
     "ollama": Profile(stream_usage=True, reasoning_effort=True),
-    "vllm": Profile(stream_usage=True, parallel_tool_calls=True, reasoning_effort=True),
+    "vllm": Profile(
+        stream_usage=True, parallel_tool_calls=True, tool_choice=True, reasoning_effort=True
+    ),
     "localai": Profile(),
     "speaches": Profile(speech_stream=True),
     "kokoro": Profile(),
@@ -71,6 +76,7 @@ PROFILES: Mapping[str, Profile] = {
     "groq": Profile(
         stream_usage=True,
         parallel_tool_calls=True,
+        tool_choice=True,
         reasoning_effort=True,
         answer_limit="max_completion_tokens",
     ),

@@ -39,8 +39,12 @@ class ResponsesLanguageModel(HttpLanguageModel):
             request["instructions"] = prompt.system_prompt
         if prompt.tools:
             tools = response_tools(prompt.tools, strict=self._profile.strict_tools)
-            request |= {"tools": tools, **self._tool_options()}
+            request |= {"tools": tools, **self._tool_options(prompt)}
         return request
+
+    @override
+    def _one_tool(self, name: str) -> dict[str, Any]:
+        return {"type": "function", "name": name}
 
     @override
     def _streamed(self) -> Mapping[str, Any]:

@@ -90,7 +90,7 @@ def transcript(items: Sequence[Item]) -> str:
     lines = [
         f"{_SPEAKERS[item.role]}: {' '.join(item.text.split())}"
         for item in items
-        if item.text and item.status is not ItemStatus.CANCELLED
+        if item.text and item.role in _SPEAKERS and item.status is not ItemStatus.CANCELLED
     ]
     text = "\n".join(lines)
     if len(text) <= TRANSCRIPT_CHARS:

@@ -67,8 +67,14 @@ def updates(old: RealtimeSettings, new: RealtimeSettings) -> tuple[Message, ...]
     )
 
 
-def wanted_of(settings: RealtimeSettings, wishes: Wishes, *, tools_allowed: bool) -> Message:
-    """What an answer with these wishes is asked for beside what the session says."""
+def wanted_of(
+    settings: RealtimeSettings, wishes: Wishes, *, tools_allowed: bool, after_tools: bool
+) -> Message:
+    """What an answer with these wishes is asked for beside what the session says.
+
+    Args:
+        after_tools: it goes on after its tools, so that none is forced upon the model.
+    """
     wanted: dict[str, Any] = {}
     if wishes.instructions is not None:
         wanted["instructions"] = wishes.instructions
@@ -81,8 +87,11 @@ def wanted_of(settings: RealtimeSettings, wishes: Wishes, *, tools_allowed: bool
     if wishes.tools is not None:
         tools = tuple(map(tool_of, wishes.tools))
         wanted["tools"] = [tool_object(tool) for tool in tools]
+    choice = wishes.tool_choice or settings.tool_choice
     if not tools_allowed:
         wanted["tool_choice"] = "none"
+    elif after_tools and choice not in ("", "none"):
+        wanted["tool_choice"] = "auto"
     elif wishes.tool_choice:
         wanted["tool_choice"] = tool_choice(wishes.tool_choice, tools)
     return wanted

@@ -212,6 +212,8 @@ def _wanted(items: Sequence[Item]) -> Iterator[_Wanted]:
             yield _Wanted(f"result:{item.tool_call_id}", result, result["output"], compared=True)
         elif item.role is Role.USER:
             yield _Wanted(key, _words("user", item.text))
+        elif item.role is Role.SYSTEM:
+            yield _Wanted(key, _words("system", item.text))
         else:
             cut = item.status is ItemStatus.INTERRUPTED
             words = _words("assistant", item.text + (INTERRUPTED if cut else ""))

@@ -33,6 +33,7 @@ from calls.providers.openai.realtime.settings import (
 )
 from calls.providers.openai.realtime.utterance import Utterance
 from calls.sessions.tasks import Tasks
+from calls.sessions.wishes import after_tools
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +125,12 @@ class RealtimeSession:
         wishes: Wishes = AS_USUAL,
     ) -> None:
         self._hearing.drop_unheeded()
-        wanted = wanted_of(self._desk.settings, wishes, tools_allowed=tools_allowed)
+        wanted = wanted_of(
+            self._desk.settings,
+            wishes,
+            tools_allowed=tools_allowed,
+            after_tools=after_tools(items),
+        )
         self._answers.respond(response_id, items, wanted)
 
     async def configure(self, change: SessionChange) -> None:
