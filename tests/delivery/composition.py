@@ -41,7 +41,7 @@ class Composition:
         monkeypatch.setattr(wiring, "registry", lambda: self._registry)
         monkeypatch.setattr(wiring, "open_call", self.open_call)
 
-    async def open_call(self, hello: Hello, *, client: dict[str, str]) -> LiveCall:
+    async def open_call(self, hello: Hello, *, client: dict[str, str], tools=()) -> LiveCall:
         self.hellos.append(hello)
         self.clients.append(client)
         if self.refuses is not None:
