@@ -176,7 +176,8 @@ async def _assemble(hello: Hello, client: Mapping[str, str], given: tuple[Tool, 
     own = (*_tools(agent), *given)
     tools = own if code is None else code.tools_with(own)
     # What is not set up refuses the call before there is a record of it.
-    voice = _voice(agent, info, tools, code)
+    voice_made = partial(_voice, agent, info, tools, code)
+    voice = voice_made()
     records = await _open_record(hello, client, agent, info)
     setup = CallSetup(
         info=info,
@@ -186,24 +187,23 @@ async def _assemble(hello: Hello, client: Mapping[str, str], given: tuple[Tool, 
         recording=recording_open(info.call_id) if agent.recorded else None,
         tools=tools,
         clock=CLOCK,
+        another_voice=voice_made,
     )
+    return _live(setup, agent, code)
+
+
+def _live(setup: CallSetup, agent: AgentSettings, code: CodeAgent | None) -> LiveCall:
     runner = CallRunner(setup)
-    listening = not setup.voice.profile.all_audio
+    if code is not None:
+        code.connect(runner)
     intake = Intake(
-        detector=detector() if listening else None,
+        detector=None if setup.voice.profile.all_audio else detector(),
         post=runner.post,
         now_ms=runner.now_ms,
         recording=setup.recording,
     )
-    if code is not None:
-        code.connect(runner)
-    return LiveCall(
-        runner,
-        intake,
-        agent.name,
-        beside=() if code is None else (code.run,),
-        details=agent.snapshot(),
-    )
+    beside = () if code is None else (code.run,)
+    return LiveCall(runner, intake, agent.name, beside=beside, details=agent.snapshot())
 
 
 def _asked_of(agent: AgentSettings, hello: Hello) -> AgentSettings:
