@@ -63,5 +63,5 @@ class Mp3Encoder:
         codec = av.CodecContext.create("libmp3lame", "w")
         codec.format, codec.layout, codec.sample_rate = "s16p", "mono", self._rate_hz
         codec.bit_rate = BIT_RATE
-        codec.options = {"reservoir": "0"}
+        codec.options = {"reservoir": "0", "compression_level": "9"}
         return codec

@@ -1,0 +1,29 @@
+"""Sockets of micdrop's clients."""
+
+from typing_extensions import override
+
+from calls.consumers.base import SocketConsumer
+from calls.consumers.client import SocketClient
+from calls.engine.registry import LiveCall
+from calls.wire.base import Codec, Knock
+from calls.wire.micdrop.codec import Micdrop
+
+
+class MicdropConsumer(SocketConsumer):
+    """One socket, and thereby one call: a client that comes back begins another."""
+
+    @override
+    def codec(self, knock: Knock) -> Codec:
+        self._codec = Micdrop(knock)
+        return self._codec
+
+    @override
+    async def _call(self, client: SocketClient) -> None:
+        self._client = client
+        await super()._call(client)
+
+    @override
+    async def begun(self, call: LiveCall) -> None:
+        """What the agent's clients are, as long as they do not show themselves."""
+        self._codec.assume(str(call.details.get("micdrop_version", "")))
+        self._client.pace = self._codec.pace

@@ -1,0 +1,1 @@
+"""micdrop's protocol, server side: `docs/protocols/micdrop.md` in code."""
