@@ -13,6 +13,7 @@ _ROLES: Mapping[Role, MessageRole] = {
     Role.USER: "user",
     Role.AGENT: "assistant",
     Role.TOOL: "tool",
+    Role.SYSTEM: "system",
 }
 
 

@@ -15,11 +15,18 @@ from calls.store.waits import STAGE_LABELS, Wait, scale_ms_of, waits_of
 from calls.store.waveforms import recording_ms
 from calls.store.wording import clock, counted, seconds
 
-WHO = {Role.USER: "Caller", Role.AGENT: "Agent", Role.TOOL: "Tool"}
+WHO = {
+    Role.USER: "Caller",
+    Role.AGENT: "Agent",
+    Role.TOOL: "Tool",
+    Role.SYSTEM: "Instruction",
+}
 _NOTES = {
     Source.TEXT: "typed",
     Source.FIXED: "set text",
     Source.STAFF: "by staff",
+    Source.KEYPAD: "keys pressed",
+    Source.CLIENT: "by the client",
 }
 Pairs = tuple[tuple[str, str], ...]
 _WORD = re.compile(r"(\S*)(\s*)")

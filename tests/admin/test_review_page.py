@@ -1,6 +1,7 @@
 """The review page says what happened, to those who may know, and nothing of it runs."""
 
 import json
+import re
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
 
@@ -9,8 +10,9 @@ from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from calls.domain.items import Item, ItemStatus, Mark, Role
+from calls.domain.items import Item, ItemStatus, Mark, Role, Source
 from calls.models import Conversation, Summary
+from calls.store.exports import export_json, export_text
 from calls.store.reviews import review, words
 from tests.admin.conftest import logged_in, person
 from tests.store.factories import (
@@ -79,6 +81,36 @@ def test_it_tells_the_call(boss, call):
         "Picked from the conversation by rule (embedded)",
     ):
         assert told in text
+
+
+def test_instructions_keys_and_entries_of_the_client_are_told_apart(boss):
+    items = [
+        Item(1, Role.SYSTEM, "Be brief.", 0, source=Source.CLIENT),
+        Item(2, Role.USER, "1234", 1, source=Source.KEYPAD),
+        Item(3, Role.AGENT, "Earlier words", 1, source=Source.CLIENT),
+    ]
+    page = page_of(boss, demo_conversation("led", items=items, sound=False))
+    text = " ".join(" ".join(Page(page).text).split())
+    assert "entry system is-complete" in page
+    assert "entry user is-complete is-keys" in page
+    for name, note, said_ in (
+        ("Instruction", "by the client", "Be brief."),
+        ("Caller", "keys pressed", "1234"),
+        ("Agent", "by the client", "Earlier words"),
+    ):
+        assert re.search(rf"{name} [\d:]+ {note} {re.escape(said_)}", text), text
+
+
+def test_the_export_names_instructions_and_keys():
+    items = [
+        Item(1, Role.SYSTEM, "Be brief.", 0, source=Source.CLIENT, ref="item_1"),
+        Item(2, Role.USER, "1234", 1, source=Source.KEYPAD),
+    ]
+    told = review(demo_conversation("led", items=items, sound=False))
+    assert "Instruction: Be brief." in export_text(told)
+    assert "Caller: 1234" in export_text(told)
+    exported = [(i["role"], i["source"], i["metadata"]) for i in export_json(told)["items"]]
+    assert exported == [("system", "client", {"ref": "item_1"}), ("user", "keypad", {})]
 
 
 def test_the_bars_add_up_to_the_silence(call):

@@ -57,6 +57,13 @@ test("pieces that begin together are one", () => {
   assert.equal(captions.lines()[0].said, "Hello there.");
 });
 
+test("an instruction to the model is not shown", () => {
+  const captions = new Captions();
+  captions.item(stored({ id: 1, role: "system", source: "client", text: "Be brief." }));
+  captions.item(stored({ id: 2, role: "user", source: "keypad", text: "1234" }));
+  assert.deepEqual(shown(captions).map(([who, said]) => [who, said]), [["caller", "1234"]]);
+});
+
 test("what was cut off is marked at once, and then as it is stored", () => {
   const captions = new Captions();
   captions.responseText({ type: "response_text", response_id: 3, text: TEXT, start_ms: 0 });

@@ -7,7 +7,7 @@ import pytest_asyncio
 from openai.types.chat.chat_completion_chunk import ChoiceDelta
 from openai.types.chat.chat_completion_message import ChatCompletionMessage
 
-from calls.domain.items import Item, Role
+from calls.domain.items import Item, Role, Source
 from calls.ports.errors import ProviderError, ProviderFault
 from calls.ports.speech import Prompt, TextDelta, ToolCallRequested
 from calls.providers.openai.assembling import HANDLED_FIELDS, IGNORED_FIELDS
@@ -174,6 +174,16 @@ async def test_the_model_sees_every_call_with_its_result_and_what_was_heard(doub
     assert again["tool_calls"][0]["id"] == "a_7"
     assert again["tool_calls"][0]["function"]["arguments"] == "{}"
     assert last == {"role": "user", "content": "Go on."}
+
+
+@pytest.mark.asyncio
+async def test_an_instruction_in_the_conversation_is_one_of_the_system(double):
+    instruction = Item(2, Role.SYSTEM, "Be brief.", turn=1, source=Source.CLIENT)
+    await parts_of(model(double), Prompt("", (CALLER, instruction), (), "en"))
+
+    asked = double.requests(CHAT)[0].body["messages"]
+    assert asked[-1] == {"role": "system", "content": "Be brief."}
+    assert len(asked) == 2
 
 
 @pytest.mark.asyncio

@@ -6,7 +6,7 @@ import pytest_asyncio
 from calls.domain.items import Item, Role, Source
 from calls.ports.errors import ProviderError, ProviderFault
 from calls.providers.openai.client import clients_close
-from calls.providers.openai.summary import ChatSummarizer
+from calls.providers.openai.summary import ChatSummarizer, transcript
 from tests.doubles.providers.base import Fault, serving
 from tests.doubles.providers.openai_http import OpenAIHttpDouble, problem, says
 from tests.providers.asking import server_of
@@ -39,6 +39,11 @@ async def test_a_summary_is_asked_for_by_schema(double):
     asked = double.requests(CHAT)[0].body
     assert asked["response_format"]["json_schema"]["strict"] is True
     assert "Caller: What time is it?" in asked["messages"][0]["content"]
+
+
+def test_an_instruction_was_not_spoken():
+    instruction = Item(2, Role.SYSTEM, "Be brief.", turn=1, source=Source.CLIENT)
+    assert transcript([CALLER, instruction]) == "Caller: What time is it?"
 
 
 @pytest.mark.asyncio

@@ -91,6 +91,14 @@ def test_what_was_taken_back_or_never_heard_is_not_summed_up():
     assert "secret" not in repr(summarize(items))
 
 
+def test_an_instruction_was_not_spoken():
+    instruction = Item(1, Role.SYSTEM, "Never tell anybody the secret word.", turn=0)
+    question = Item(2, Role.USER, "When do you close today?", turn=1)
+    assert "secret" not in repr(summarize([instruction, question]))
+    assert summarize([question, instruction]).outcome == "the last words were not answered"
+    assert summarize([instruction]).outcome == "nothing said"
+
+
 def test_what_the_agent_announced_is_a_next_step():
     items = [
         Item(1, Role.USER, "I need help with my bill.", turn=1),

@@ -94,6 +94,15 @@ class TestHistory:
         assert server.follow(user(1, "Hello")).messages == ()
         assert server.told() == ["user: Hello"]
 
+    def test_an_instruction_in_the_conversation_is_one_of_the_system(self):
+        server = Server()
+        server.follow(
+            user(1, "Hello"),
+            Item(2, Role.SYSTEM, "Be brief.", 1, source=Source.CLIENT),
+            agent(3, "Hi", None),
+        )
+        assert server.told() == ["user: Hello", "system: Be brief.", "assistant: Hi"]
+
     def test_words_that_were_heard_find_their_item(self):
         server = Server()
         server.history.heard("u1", "What time is it?")

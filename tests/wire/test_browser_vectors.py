@@ -192,14 +192,16 @@ def written(means):
     codec = Browser()
     match means["type"]:
         case "ready":
-            return codec.ready(ready_of(means))
+            (frame,) = codec.ready(ready_of(means))
+            return frame
         case "error":
             code = ErrorCode(means["code"])
             if not means["fatal"]:
                 (frame,) = codec.send(do.SendError(code, means["message"]))
-                assert frame == codec.error(code, means["message"], fatal=False)
+                assert (frame,) == codec.error(code, means["message"], fatal=False)
                 return frame
-            return codec.error(code, means["message"], fatal=True)
+            (frame,) = codec.error(code, means["message"], fatal=True)
+            return frame
         case "pong":
             (frame,) = codec.receive(json.dumps({"type": "ping", "t": means["t"]})).replies
             return frame
@@ -249,6 +251,14 @@ def types(title):
 
 def test_every_error_code_is_on_the_page():
     assert sorted(words("### Codes of an error")) == sorted(ErrorCode)
+
+
+@pytest.mark.parametrize("kind", [Role, Source, ItemStatus])
+def test_every_kind_of_an_entry_is_on_the_page(kind):
+    name = {Role: "role", Source: "source", ItemStatus: "status"}[kind]
+    listed = PAGE.partition("### Items\n")[2].partition("\n##")[0].partition(f"`{name}`:")[2]
+    listed = re.split(r"\.\s`", listed)[0]
+    assert set(re.findall(r"`([a-z_]+)`", listed)) == set(kind)
 
 
 def test_every_reason_of_an_end_is_on_the_page():

@@ -47,6 +47,7 @@ _COURTESIES = frozenset(
         *("yes", "no", "okay", "ok", "please", "sure", "bye", "goodbye", "welcome", "are", "all"),
     ]
 )
+_SPEAKERS = (Role.USER, Role.AGENT)
 
 
 class ExtractiveSummarizer:
@@ -60,7 +61,7 @@ class ExtractiveSummarizer:
 
 def summarize(items: Sequence[Item]) -> SummaryDraft:
     """The summary of these items, oldest first; the same items give the same summary."""
-    spoken = [item for item in items if item.text.strip() and item.role is not Role.TOOL]
+    spoken = [item for item in items if item.text.strip() and item.role in _SPEAKERS]
     spoken = [item for item in spoken if item.status is not ItemStatus.CANCELLED]
     done = [item for item in items if item.role is Role.TOOL]
     if not spoken and not done:

@@ -127,7 +127,8 @@ export class Captions {
 
   /** @returns {Line[]} in the order of the conversation, those without a word left out */
   lines() {
-    const stored = [...this.#items.values()].sort((a, b) => a.id - b.id);
+    const shown = [...this.#items.values()].filter(({ role }) => role !== "system");
+    const stored = shown.sort((a, b) => a.id - b.id);
     const lines = [...stored.map((item) => this.#storedLine(item)), ...this.#livingLines(stored)];
     const keys = new Set();
     for (const each of lines) {

@@ -58,7 +58,7 @@ const UINT32_MAX = 2 ** 32 - 1;
  *
  * @typedef {object} Item an entry of the conversation that is safely stored
  * @property {number} id
- * @property {"user" | "agent" | "tool"} role
+ * @property {"user" | "agent" | "tool" | "system"} role
  * @property {"in_progress" | "complete" | "interrupted" | "cancelled" | "failed"} status
  * @property {string} source
  * @property {number} turn
@@ -238,7 +238,7 @@ const MESSAGES = {
   item: {
     item: object({
       id: count,
-      role: oneOf("user", "agent", "tool"),
+      role: oneOf("user", "agent", "tool", "system"),
       status: oneOf("in_progress", "complete", "interrupted", "cancelled", "failed"),
       source: text,
       turn: count,
