@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from calls.conf import calls_settings
 from calls.models import Agent, ApiKey, RealtimeSecret
 from calls.models.keys import SHOWN_CHARS
-from calls.models.text import clean_text
+from calls.models.text import clean_json, clean_text
 from calls.store.agents import AgentNotFoundError, agent_get
 
 KEY_PREFIX = "sk-voice-"
@@ -119,7 +119,7 @@ def secret_mint(
         hash=_hash(value),
         expires_at=Now() + timedelta(seconds=seconds),
         agent_slug=agent,
-        session=None if session is None else dict(session),
+        session=clean_json(session),
         api_key_id=grant.key_id,
     )
     row.refresh_from_db(fields=["expires_at"])
