@@ -190,7 +190,7 @@ class CallRunner:
 
         Items None: to the conversation as it stands.
         """
-        if self._group is not None:
+        if self._group is not None and not self.over:
             self._asides.ask(aside_id, context(self.state) if items is None else items, wishes)
 
     def cancel_aside(self, aside_id: str | None) -> None:

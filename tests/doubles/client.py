@@ -143,6 +143,7 @@ class RecordingClient:
 
     Args:
         page: the client of the same page that lost its socket; what was heard there counts on.
+        pace: how it wants sound; else as `reports_playback` says, with the usual lead.
     """
 
     def __init__(
@@ -153,9 +154,12 @@ class RecordingClient:
         reports_playback: bool = True,
         jitter_ms: int = 0,
         page: "RecordingClient | None" = None,
+        pace: Pace | None = None,
     ) -> None:
-        self.reports_playback = reports_playback
-        self.pace = Pace(playback=Playback.REPORTED if reports_playback else Playback.PACED)
+        if pace is None:
+            pace = Pace(playback=Playback.REPORTED if reports_playback else Playback.PACED)
+        self.reports_playback = pace.playback is Playback.REPORTED
+        self.pace = pace
         self.messages: list[Outgoing] = []
         self.times_ms: list[int] = []
         self.close_code: int | None = None

@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -79,12 +80,16 @@ class Microphone:
 class Call:
     """The parts of a call on the bench."""
 
-    def __init__(self, chosen: Policy, tools: Iterable[Tool]) -> None:
+    def __init__(self, chosen: Policy, tools: Iterable[Tool], *, asides: bool = True) -> None:
         self.clock = FakeClock()
         self.voice = ScriptedVoice()
         self.records = MemoryRecords()
         self.recording = MemoryRecording()
         self.detector = ScriptedDetector()
+        self.asides: list[ScriptedVoice] = []
+        """The voices of answers beside the conversation, in the order in which they were opened."""
+        self.next_asides: deque[ScriptedVoice] = deque()
+        """What is opened next; without, voices that say "Yes."."""
         self.effects: list[Effect] = []
         self.runner = CallRunner(
             CallSetup(
@@ -96,6 +101,7 @@ class Call:
                 tools=tuple(tools),
                 clock=self.clock,
                 observers=(self.effects.append,),
+                another_voice=self._another_voice if asides else None,
             )
         )
         self.intake = Intake(
@@ -107,6 +113,10 @@ class Call:
         self.live = LiveCall(self.runner, self.intake, "Demo agent")
         self.microphone = Microphone(self.clock, self.intake)
         self.running: asyncio.Task[EndReason] | None = None
+
+    def _another_voice(self) -> ScriptedVoice:
+        self.asides.append(self.next_asides.popleft() if self.next_asides else ScriptedVoice())
+        return self.asides[-1]
 
     async def attach(self, **kwargs: Any) -> RecordingClient:
         """A client, attached; keywords as for `RecordingClient`."""
@@ -146,9 +156,10 @@ async def call(
     *,
     tools: Iterable[Tool] = (),
     prepare: Callable[[Call], None] = lambda _bench: None,
+    asides: bool = True,
 ) -> AsyncIterator[Call]:
     """Run a call until the block ends, at the latest. No client is attached yet."""
-    bench = Call(chosen or policy(), tools)
+    bench = Call(chosen or policy(), tools, asides=asides)
     prepare(bench)
     bench.running = asyncio.get_running_loop().create_task(bench.runner.run())
     await bench.clock.settle()
