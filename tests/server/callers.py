@@ -31,9 +31,11 @@ def pcm_of(name: str) -> bytes:
 
 
 @contextmanager
-def kept_server(installation: Installation, var_dir: Path) -> Iterator[RealServer]:
+def kept_server(
+    installation: Installation, var_dir: Path, **environment: str
+) -> Iterator[RealServer]:
     """A server for several tests: what one does must not matter to the next."""
-    server = installation.start(var_dir, {})
+    server = installation.start(var_dir, environment)
     try:
         yield server
     finally:
