@@ -66,3 +66,19 @@ def test_what_was_taken_is_gone():
 
     assert pre_roll.take() == b"after"
     assert pre_roll.take() == b""
+
+
+@given(chunks=CHUNKS, more=CHUNKS, capacities=st.tuples(st.integers(0, 60), st.integers(0, 60)))
+def test_a_pre_roll_may_become_longer_or_shorter(chunks, more, capacities):
+    first, second = capacities
+    pre_roll = PreRoll(first)
+    for chunk in chunks:
+        pre_roll.push(chunk)
+    pre_roll.resize(second)
+    kept = b"".join(chunks)
+    kept = kept[max(0, len(kept) - min(capacities)) :]
+    for chunk in more:
+        pre_roll.push(chunk)
+    stream = kept + b"".join(more)
+
+    assert pre_roll.take() == stream[max(0, len(stream) - second) :]

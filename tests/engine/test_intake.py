@@ -288,7 +288,138 @@ async def test_the_mode_may_change_in_the_middle_of_a_word():
     assert bench.said() == list(range(500))
 
 
+# Dropping and tuning
+
+
+async def test_of_a_dropped_utterance_nothing_belongs_to_the_next_one():
+    bench = Bench()
+    await bench.microphone.speaks(500)
+    bench.intake.drop()
+    bench.listened = False
+    dropped_ms, known = bench.microphone.said_ms, len(bench.said())
+    await bench.microphone.is_silent(100)
+    await bench.microphone.speaks(500)
+    assert bench.kinds() == [ev.SpeechStarted, ev.SpeechStarted]
+    assert bench.said()[known] == dropped_ms, "not even the sound just before"
+
+
+async def test_a_voice_that_goes_on_after_it_was_dropped_is_noticed_anew():
+    bench = Bench()
+    await bench.microphone.speaks(500)
+    bench.intake.drop()
+    bench.listened = False
+    await bench.microphone.speaks(WINDOW_MS)
+    assert bench.kinds() == [ev.SpeechStarted]
+    await bench.microphone.speaks(500)
+    await bench.microphone.is_silent(400)
+    assert bench.kinds() == [ev.SpeechStarted, ev.SpeechStarted, ev.SpeechStopped]
+
+
+async def test_a_judgement_that_comes_after_the_drop_is_no_speech():
+    bench = Bench()
+    bench.detector.held = True
+    await bench.microphone.speaks(500)
+    bench.intake.drop()
+    bench.detector.let_go()
+    await bench.microphone.is_silent(500)
+    assert bench.told == []
+    await bench.microphone.speaks(200)
+    assert bench.kinds() == [ev.SpeechStarted]
+
+
+async def test_a_dropped_button_is_up_and_nobody_is_told():
+    bench = Bench()
+    bench.intake.use_push_to_talk(True)
+    bench.intake.talk(True)
+    await bench.microphone.speaks(200)
+    bench.intake.drop()
+    await bench.microphone.speaks(200)
+    bench.intake.talk(False)
+    assert bench.kinds() == [ev.TalkStarted]
+    assert bench.said() == list(range(200))
+    bench.intake.talk(True)
+    assert bench.kinds() == [ev.TalkStarted, ev.TalkStarted]
+
+
+async def test_without_a_detector_dropping_and_tuning_change_nothing():
+    bench = Bench(detected=False)
+    bench.intake.drop()
+    bench.intake.tune(threshold=0.9, prefix_ms=100)
+    await bench.microphone.speaks(200)
+    assert bench.said() == list(range(200))
+
+
+@pytest.mark.parametrize(
+    ("threshold", "sure", "noticed"),
+    [
+        (None, 0.5, True),
+        (None, 0.49, False),
+        (0.9, 0.85, False),
+        (0.9, 0.9, True),
+        (0.2, 0.25, True),
+        (0.0, 0.01, False),
+        (1.0, 1.0, True),
+        (7.5, 0.96, True),
+    ],
+)
+async def test_the_detector_has_to_be_as_sure_as_is_wanted(threshold, sure, noticed):
+    bench = Bench()
+    bench.detector.judge = lambda window: loud(window) * sure
+    bench.intake.tune(threshold=threshold, prefix_ms=None)
+    await bench.microphone.is_silent(200)
+    await bench.microphone.speaks(300)
+    assert (bench.kinds() == [ev.SpeechStarted]) is noticed
+
+
+async def test_a_voice_that_gets_weaker_goes_on_by_the_usual_measure():
+    bench = Bench()
+    bench.intake.tune(threshold=0.8, prefix_ms=None)
+    await bench.microphone.speaks(300)
+    for sure, ended in ((0.57, False), (0.55, True)):
+        bench.detector.judge = lambda _window, sure=sure: sure
+        await bench.microphone.speaks(640)
+        assert (bench.kinds()[-1] is ev.SpeechStopped) is ended
+
+
+@pytest.mark.parametrize(
+    ("prefix_ms", "kept_ms"), [(0, 0), (100, 100), (1_000, 1_000), (9_000, 2_000), (-5, 0)]
+)
+async def test_so_much_before_the_speech_belongs_to_it_as_is_wanted(prefix_ms, kept_ms):
+    bench = Bench()
+    await bench.microphone.is_silent(1_000)
+    bench.intake.tune(threshold=None, prefix_ms=prefix_ms)
+    await bench.microphone.is_silent(2_000)
+    await bench.microphone.speaks(500)
+    first = next(event for event in bench.told if isinstance(event, ev.MicAudio))
+    assert CALLER.ms(first.pcm) - WINDOW_MS == kept_ms, "and what made it sure"
+
+
 # Positions
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000, 24_000])
+async def test_speech_is_told_with_its_place_in_all_the_sound_that_was_sent(rate_hz):
+    bench = Bench()
+    bench.intake.use_rate(rate_hz)
+    step = rate_hz // 50
+    quiet, voice = bytes(2 * step), b"\x00\x40" * step
+    for frame in [quiet] * 50 + [voice] * 40 + [quiet] * 20 + [voice] * 20 + [quiet] * 20:
+        # It comes faster than it was spoken, and there is no clock in it.
+        bench.intake.take(bench.intake.position, frame)
+        await bench.clock.settle()
+    edges = [event for event in bench.told if not isinstance(event, ev.MicAudio)]
+    places = [event.position_ms for event in edges]
+    assert places == pytest.approx([1_000, 1_800, 2_200, 2_600], abs=WINDOW_MS)
+
+
+async def test_a_gap_that_the_client_tells_of_counts_as_sound():
+    bench = Bench()
+    await bench.microphone.is_silent(320)
+    bench.microphone.position += 5_000 * MS
+    await bench.clock.advance(5_000)
+    await bench.microphone.speaks(320)
+    (started,) = [event for event in bench.told if isinstance(event, ev.SpeechStarted)]
+    assert started.position_ms == pytest.approx(5_320, abs=WINDOW_MS)
 
 
 @given(
