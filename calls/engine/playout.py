@@ -89,6 +89,12 @@ class Playout:
     def _reports(self) -> bool:
         return self._pace.playback is Playback.REPORTED
 
+    @property
+    def _frame_ms(self) -> int:
+        """No longer than the lead: it would never have room."""
+        lead_ms = self._pace.lead_ms
+        return self._pace.frame_ms if lead_ms is None else min(self._pace.frame_ms, lead_ms)
+
     def _playhead_ms(self, track: Track) -> int:
         reported_ms = LEAD_MS if self._reports else None
         return track.playhead_ms(self._now_ms(), reported_ms=reported_ms)
@@ -217,7 +223,7 @@ class Playout:
     def _send_until(self, track: Track, end_ms: int) -> None:
         """Send all of it up to there, whatever the ear has heard."""
         while track.sent_ms < end_ms:
-            self._send_frame(track, min(track.sent_ms + self._pace.frame_ms, end_ms))
+            self._send_frame(track, min(track.sent_ms + self._frame_ms, end_ms))
 
     def _send_frame(self, track: Track, end_ms: int) -> None:
         frame = AudioFrame(track.response_id, track.sent_ms, track.slice(track.sent_ms, end_ms))
@@ -231,16 +237,15 @@ class Playout:
 
     def _due_ms(self, track: Track) -> int:
         """How much to send in the next frame; 0 while the window is full or nothing is there."""
-        pace = self._pace
+        lead_ms, frame_ms = self._pace.lead_ms, self._frame_ms
         ready_ms = track.total_ms - track.sent_ms
-        if pace.lead_ms is None:
-            return min(pace.frame_ms, ready_ms)
-        frame_ms = min(pace.frame_ms, pace.lead_ms)
+        if lead_ms is None:
+            return min(frame_ms, ready_ms)
         ahead_ms = track.sent_ms - self._playhead_ms(track)
         if ready_ms < frame_ms < ahead_ms and not track.finished and not self._reports:
             return 0  # the rest of the frame comes in time
         chunk_ms = min(frame_ms, ready_ms)
-        return chunk_ms if pace.lead_ms - ahead_ms >= chunk_ms else 0
+        return chunk_ms if lead_ms - ahead_ms >= chunk_ms else 0
 
     def _tell_sent(self, track: Track) -> None:
         if not track.end_told:
@@ -270,7 +275,7 @@ class Playout:
 
     def _pause_ms(self, track: Track) -> int:
         if track.sent_ms < track.total_ms:
-            return self._pace.frame_ms
+            return self._frame_ms
         if self._reports or not track.finished:
             return TELL_MS
         # Nobody says when the last of it was heard but the clock.
