@@ -96,10 +96,9 @@ def _remove_what_is_under_way(draft: Draft, event: ev.EntryRemoved) -> None:
         replace(awaited, removed=True) if awaited.turn == event.turn else awaited
         for awaited in state.awaiting
     )
-    broken_off = state.broken_off
-    if broken_off is not None and broken_off.response_id == event.response_id:
-        broken_off = None
-    draft.set(awaiting=awaiting, broken_off=broken_off, **changes)
+    draft.set(awaiting=awaiting, **changes)
+    if state.broken_off is not None and state.broken_off.response_id == event.response_id:
+        draft.set(broken_off=None, unanswered=False)
 
 
 def _is_named(item: Item, event: ev.EntryRemoved) -> bool:
@@ -157,8 +156,11 @@ def _part_anew(draft: Draft, response_id: int, heard_ms: int) -> None:
     heard_ms = min(heard_ms, max([before_ms, *(mark.at_ms for mark in item.marks)]))
     ended_ms = item.started_ms + heard_ms
     change_item(draft, item.item_id, text=text, unheard=unheard, status=status, ended_ms=ended_ms)
-    if heard_ms < before_ms:
+    settled_ms = draft.state.corrected.get(response_id, before_ms)
+    if heard_ms < settled_ms:
         draft.do(do.SettleHeard(response_id, heard_ms))
+    least_ms = min(heard_ms, settled_ms)
+    draft.set(corrected={**draft.state.corrected, response_id: least_ms})
 
 
 def _is_led(state: CallState) -> bool:

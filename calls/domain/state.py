@@ -151,6 +151,9 @@ class CallState:
     response: Response | None = None
     cut: Response | None = None
     """Interrupted; the client has not yet said how much was heard."""
+    corrected: Mapping[int, int] = field(default_factory=dict)
+    """Response id to the least that was ever settled, of those parted anew on the record: what
+    a voice session has forgotten does not come back."""
     broken_off: Response | None = None
     """The latest thing of the agent's, if it was interrupted and left something undone."""
     items: tuple[Item, ...] = ()

@@ -15,6 +15,8 @@ from tests.doubles.runs import STEPS, Plan, run, seeded
 
 policies = st.builds(
     Policy,
+    greets=st.booleans(),
+    answers=st.sampled_from([True, True, False]),
     first_message=st.sampled_from([None, "Hello."]),
     generate_first=st.booleans(),
     interruptible=st.sampled_from([True, True, True, False]),
@@ -53,5 +55,20 @@ def test_the_generator_brings_about_what_matters():
     seen: Counter[str] = Counter()
     for seed in range(100):
         seen += run(seeded(seed)).watch.seen
-    for what in ("barge-in", "settled half way", "RunTool", "HoldAudio", "SendError", "ResetVoice"):
+    for what in (
+        "barge-in",
+        "settled half way",
+        "RunTool",
+        "HoldAudio",
+        "SendError",
+        "ResetVoice",
+        "another round",
+        "answered as asked",
+        "answered with entries",
+        "dialled",
+        "dropped",
+        "entry removed",
+        "made cancelled",
+        "parted anew",
+    ):
         assert seen[what] > 20, f"{what}: {seen[what]}"

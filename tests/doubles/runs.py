@@ -5,7 +5,8 @@ from random import Random
 from calls.domain import effects as do
 from calls.domain import events as ev
 from calls.domain.machine import step
-from calls.domain.state import CallState, Link, Policy
+from calls.domain.policy import Policy
+from calls.domain.state import CallState, Link
 from tests.doubles.watch import Watch
 from tests.doubles.world import World
 
@@ -67,7 +68,7 @@ def run(plan: Plan) -> Run:
         AssertionError: something is wrong with the machine.
     """
     policy, chance, pauses, surprise = plan
-    call = Run(policy, World(chance, surprise=surprise))
+    call = Run(policy, World(chance, surprise=surprise, led=not policy.answers))
     call.play(pauses)
     call.run_out()
     call.happen(ev.SpeechStarted(at_ms=call.world.now_ms))
@@ -83,5 +84,13 @@ def seeded(seed: int) -> Plan:
     """The same plan every time; a long call of an agent that can be interrupted."""
     chance = Random(seed)
     pauses = [chance.choice((0, 5, 20, 60, 200, 700)) for _ in range(STEPS)]
-    policy = Policy(idle_ms=5_000, max_call_ms=90_000, resume_ms=10_000, response_wait_ms=5_000)
+    policy = Policy(
+        greets=seed % 4 != 0,
+        answers=seed % 3 != 0,
+        first_message="Hello." if seed % 2 else None,
+        idle_ms=5_000,
+        max_call_ms=90_000,
+        resume_ms=10_000,
+        response_wait_ms=5_000,
+    )
     return policy, chance, pauses, 3

@@ -4,14 +4,23 @@ from random import Random
 
 from calls.domain import events as ev
 from calls.domain.audio import AGENT
-from calls.domain.items import Mark
+from calls.domain.items import Mark, Role
+from calls.domain.policy import Policy
+from calls.domain.wishes import AS_USUAL, Wishes
 
 TIMERS = (
     "endpoint", "max_turn", "stt_wait", "response_wait", "cut", "idle", "max_call", "hard_end",
-    "resume", "end",
+    "resume", "end", "digits",
 )  # fmt: skip
 TEXTS = ("", " ", "It is four. ", "Good night.", "現在四時です。")
 TOOLS = ("a", "b", "c")
+REFS = ("", "x", "y")
+WISHES = (
+    AS_USUAL,
+    Wishes(tool_choice="none"),
+    Wishes(tool_choice="required", metadata={"a": 1}),
+    Wishes(instructions="Be brief."),
+)
 
 
 def of_response(chance: Random, key: int) -> ev.Event:
@@ -33,7 +42,31 @@ def of_response(chance: Random, key: int) -> ev.Event:
         ),
         ev.PlaybackCut(response_id=key, played_ms=chance.randrange(-9, 2000)),
         ev.PlayoutDrained(response_id=key, heard_ms=chance.randrange(2000)),
+        ev.AnswerCancelled(response_id=key),
+        ev.EntryRemoved(response_id=key),
+        ev.HeardTold(response_id=key, heard_ms=chance.randrange(-9, 2000)),
         ev.VoiceFailed(stage=chance.choice(list(ev.Stage)), message="?", response_id=key),
+    ))  # fmt: skip
+
+
+def led(chance: Random) -> ev.Event:
+    """Anything that a client may say that leads the conversation itself."""
+    policy = Policy(
+        answers=chance.random() < 0.5,
+        idle_ms=chance.choice((0, 5_000)),
+        endpoint_silence_ms=chance.choice((0, 200, 2_000)),
+        interruptible=chance.random() < 0.8,
+    )
+    return chance.choice((
+        ev.AnswerAsked(wishes=chance.choice(WISHES)),
+        ev.AnswerCancelled(),
+        ev.EntryGiven(role=chance.choice(list(Role)), text="?", ref=chance.choice(REFS)),
+        ev.EntryRemoved(ref=chance.choice(REFS)),
+        ev.EntryRemoved(turn=chance.randrange(6)),
+        ev.EntryRemoved(tool_call_id=chance.choice(("", *TOOLS))),
+        ev.PolicyChanged(policy=policy),
+        ev.TurnDropped(unanswered=chance.random() < 0.5),
+        ev.DigitPressed(digit=chance.choice(("1", "#", "*", "D", "x", "", "12"))),
     ))  # fmt: skip
 
 
@@ -41,6 +74,8 @@ def anything(chance: Random) -> ev.Event:
     """Any event at all, in any state: what nobody expects."""
     if chance.random() < 0.4:
         return of_response(chance, chance.randrange(6))
+    if chance.random() < 0.3:
+        return led(chance)
     return chance.choice((
         ev.CallStarted(),
         ev.ClientAttached(),

@@ -7,10 +7,11 @@ from calls.domain import effects as do
 from calls.domain import events as ev
 from calls.domain.audio import AGENT
 from calls.domain.errors import EndReason
-from calls.domain.items import Item, ItemStatus, Role
+from calls.domain.items import Item, ItemStatus, Role, Source
 from calls.domain.machine import phase
 from calls.domain.state import Caller, CallState, Link
 from tests.doubles.surprises import TIMERS
+from tests.doubles.watch_led import LedWatch
 
 LIVE = (Link.ATTACHED, Link.DETACHED)
 
@@ -26,7 +27,7 @@ class Watch:
         self._stored: set[tuple[int, int]] = set()
         self._turns: set[int] = set()
         self._opened = 0
-        self._settled: set[int] = set()
+        self._settled: dict[int, int] = {}
         self._silenced: set[int] = set()
         self._finished: set[int] = set()
         self._audio_bytes: Counter[int] = Counter()
@@ -36,7 +37,12 @@ class Watch:
         self._listening = False
         self._unheeded = False
         self._owed = False
+        self._answers_owed: list[bool] = []
+        """Of each turn whose transcript is on its way, oldest first."""
+        self._words_owed = True
         self._phase: do.Phase | None = None
+        self._led = LedWatch()
+        self._led.seen = self.seen
 
     def step(
         self,
@@ -48,9 +54,11 @@ class Watch:
     ) -> None:
         """Check one step; `timers` are those that run after it."""
         self._hear(before, event)
+        self._words_owed = before.policy.answers
         for effect in effects:
             assert self.ended is None, "something followed the end"
             self._one(event, effect)
+        self._led.step(before, event, effects, after)
         self._turns |= {e.turn.turn for e in effects if isinstance(e, do.StoreTurn)}
         if isinstance(event, ev.ClientAttached) and after.link is Link.ATTACHED:
             self._all_shown(effects)
@@ -74,12 +82,24 @@ class Watch:
                 self._unheeded = True
         if isinstance(event, ev.TimerFired) and event.name == "max_turn":
             self._unheeded = self._unheeded or before.caller is Caller.SPEAKING
-        if isinstance(event, ev.ConversationReset):
-            self._owed = False
+        self._excuse(before, event)
         if isinstance(event, ev.ItemStored):
             item = self._items.get(event.item_id)
             if item is not None and item.revision >= event.revision:
                 self._stored.add((event.item_id, event.revision))
+
+    def _excuse(self, before: CallState, event: ev.Event) -> None:
+        """Who is owed no answer any more, by the rules of the call."""
+        match event:
+            case ev.ConversationReset() | ev.AnswerCancelled() | ev.EntryRemoved():
+                self._owed = False
+            case ev.PolicyChanged() if not (before.policy.answers and event.policy.answers):
+                self._owed = False
+            case ev.TurnDropped(unanswered=unanswered) if before.link in LIVE:
+                self._unheeded = False
+                if unanswered and before.end_reason is None:
+                    self._owed = False
+                    self._answers_owed = [False for _ in self._answers_owed]
 
     # Each effect
 
@@ -100,9 +120,17 @@ class Watch:
             case do.CommitTurn() | do.DiscardTurn():
                 assert self._listening, "the end of no utterance"
                 self._listening = False
-                self._commits += isinstance(effect, do.CommitTurn)
+                if isinstance(effect, do.CommitTurn):
+                    self._commits += 1
+                    self._answers_owed.append(True)
+            case _:
+                self._of_conversation(event, effect)
+
+    def _of_conversation(self, event: ev.Event, effect: do.Effect) -> None:
+        match effect:
             case do.SendTranscript(final=True):
                 self._finals += 1
+                self._words_owed &= self._answers_owed.pop(0)
             case do.StoreItem(item) | do.SendItem(item):
                 self._item(effect, item)
             case _:
@@ -116,8 +144,11 @@ class Watch:
         former = self._items.get(item.item_id)
         if former is None:
             assert (item.item_id, item.revision) == (len(self._items) + 1, 0), "ids are not dense"
-            self._owed = self._owed or item.role is Role.USER
+            asks = item.role is Role.USER and item.source is not Source.CLIENT
+            self._owed = self._owed or (asks and self._words_owed)
         else:
+            taken_back = former.status is ItemStatus.CANCELLED
+            assert not taken_back or item.status is ItemStatus.CANCELLED, "taken back, and back"
             assert item.revision == former.revision + 1, "revisions do not ascend"
         if item.status is ItemStatus.CANCELLED:
             self._owed = False
@@ -141,7 +172,7 @@ class Watch:
             case do.CancelResponse(key):
                 assert key in self._silenced, "the ear comes first"
             case do.SettleHeard(key, heard_ms):
-                self._settle(key, heard_ms)
+                self._settle(event, key, heard_ms)
 
     def _open(self, effect: do.Effect, key: int) -> None:
         assert not self._listening, "the agent begins while the caller speaks"
@@ -165,10 +196,13 @@ class Watch:
         assert key not in self._settled, "sound of an answer that is over"
         assert not self._listening, "the agent talks over the caller"
 
-    def _settle(self, key: int, heard_ms: int) -> None:
-        assert key not in self._settled, "settled twice"
+    def _settle(self, event: ev.Event, key: int, heard_ms: int) -> None:
+        if key in self._settled:
+            assert isinstance(event, ev.HeardTold), "settled twice"
+            assert heard_ms < self._settled[key], "heard more than was heard"
+            self.seen["settled anew"] += 1
         assert 0 <= heard_ms <= AGENT.ms_of(self._audio_bytes[key]), "heard what was not said"
-        self._settled.add(key)
+        self._settled[key] = heard_ms
         self.seen["settled half way"] += 0 < heard_ms < AGENT.ms_of(self._audio_bytes[key])
 
     # After each event
@@ -181,7 +215,7 @@ class Watch:
 
     def _record_equals_conversation(self, state: CallState) -> None:
         assert list(state.items) == list(self._items.values()), "the record differs"
-        of_agent = [i for i in state.items if i.role is Role.AGENT]
+        of_agent = [i for i in state.items if i.role is Role.AGENT and i.response_id is not None]
         told = {i.response_id: i for i in of_agent}
         assert len(told) == len(of_agent), "one answer, two entries"
         for key in self._settled:
@@ -199,7 +233,8 @@ class Watch:
         if self.ended is None:
             assert self._listening is (state.caller is not Caller.SILENT)
         if state.link is Link.CLOSED:
-            assert self._settled == set(range(1, self._opened + 1)), "an answer was not settled"
+            everything = set(range(1, self._opened + 1))
+            assert set(self._settled) == everything, "an answer was not settled"
             unkept = set(range(1, state.turn + 1)) - self._turns
             assert not unkept, "a turn is not on the record"
 
@@ -214,6 +249,7 @@ class Watch:
         assert ("cut" in timers) is (state.cut is not None)
         assert ("resume" in timers) is (state.link is Link.DETACHED)
         assert ("end" in timers) is (state.link is Link.ENDING)
+        assert ("digits" in timers) is bool(state.digits)
         if state.link in LIVE:
             assert ("stt_wait" in timers) is bool(state.awaiting)
             making = now is not None and not now.whole

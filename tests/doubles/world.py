@@ -15,8 +15,9 @@ from calls.domain import effects as do
 from calls.domain import events as ev
 from calls.domain.audio import AGENT, CALLER
 from calls.domain.errors import EndReason
-from calls.domain.items import Mark
-from tests.doubles.surprises import TEXTS, anything, of_response
+from calls.domain.items import Mark, Role
+from calls.domain.policy import Policy
+from tests.doubles.surprises import TEXTS, WISHES, anything, of_response
 
 Likely = tuple[int, Callable[[], ev.Event]]
 
@@ -41,14 +42,17 @@ class World:
     Args:
         chance: decides between what is likely; drawn by the test, so that failures shrink.
         surprise: the share, of 100, of events that nobody expects.
+        led: whether the client asks for answers itself.
     """
 
-    def __init__(self, chance: Random, *, surprise: int) -> None:
+    def __init__(self, chance: Random, *, surprise: int, led: bool = False) -> None:
         self.now_ms = 0
         self.timers: dict[str, int] = {}
         self.over = False
         self._chance = chance
         self._surprise = surprise
+        self._led = led
+        self._given = 0
         self._started = False
         self._attached = False
         self._speaking = False
@@ -110,12 +114,30 @@ class World:
             (2, self._detached),
             (1, self._mute),
             (1, ev.ClientAttached),
+            *self._leading(),
         ]
         if self._speaking:
             return [*likely, (40, self._mic), (40, self._stopped), (4, ev.TalkStopped)]
         # Few people interrupt.
         eager = 4 if self._answers or self._commits else 30
         return [*likely, (eager, ev.SpeechStarted), (2, ev.TalkStarted), (1, self._mic)]
+
+    def _leading(self) -> list[Likely]:
+        """A client that asks for answers does so when nothing goes on; any may do the rest."""
+        quiet = not (self._speaking or self._commits)
+        wanted = (25 if quiet and not self._answers else 8) if self._led else 1
+        if self._dialling:
+            return [(30, self._digit)]
+        return [
+            (wanted, self._asked),
+            (1, self._digit),
+            (1, self._stop),
+            (2, self._give),
+            (1, self._remove),
+            (2, self._heard),
+            (6 if self._speaking else 1, self._drop),
+            (1, self._change),
+        ]
 
     def _voice(self) -> list[Likely]:
         likely: list[Likely] = []
@@ -188,6 +210,50 @@ class World:
         answer = self._cleared.pop(0)
         played_ms = self._chance.randint(answer.played_ms, answer.audio_ms)
         return ev.PlaybackCut(response_id=answer.response_id, played_ms=played_ms)
+
+    # A client that leads
+
+    def _asked(self) -> ev.Event:
+        return ev.AnswerAsked(wishes=self._chance.choice(WISHES))
+
+    @property
+    def _dialling(self) -> bool:
+        return "digits" in self.timers
+
+    def _digit(self) -> ev.Event:
+        return ev.DigitPressed(digit=self._chance.choice("12340*#x"))
+
+    def _stop(self) -> ev.Event:
+        return ev.AnswerCancelled(response_id=self._chance.choice((None, *self._answers)))
+
+    def _give(self) -> ev.Event:
+        self._given += 1
+        role = self._chance.choice((Role.USER, Role.AGENT, Role.SYSTEM))
+        return ev.EntryGiven(role=role, text="Given.", ref=f"ref {self._given}")
+
+    def _remove(self) -> ev.Event:
+        tool = self._chance.choice((*self._tools, "call 0"))
+        return self._chance.choice((
+            ev.EntryRemoved(ref=f"ref {self._chance.randint(1, 1 + self._given)}"),
+            ev.EntryRemoved(turn=self._chance.randrange(6)),
+            ev.EntryRemoved(response_id=self._some_answer()),
+            ev.EntryRemoved(tool_call_id=tool),
+        ))  # fmt: skip
+
+    def _heard(self) -> ev.Event:
+        heard_ms = self._chance.choice((0, 20, 300, 2_000))
+        return ev.HeardTold(response_id=self._some_answer(), heard_ms=heard_ms)
+
+    def _some_answer(self) -> int:
+        return self._chance.choice((1, *self._answers, *self._gone))
+
+    def _drop(self) -> ev.Event:
+        return ev.TurnDropped(unanswered=self._chance.random() < 0.4)
+
+    def _change(self) -> ev.Event:
+        pause_ms = self._chance.choice((200, 600))
+        policy = Policy(answers=not self._led, endpoint_silence_ms=pause_ms, idle_ms=5_000)
+        return ev.PolicyChanged(policy=policy)
 
     # The voice session
 
@@ -273,7 +339,7 @@ class World:
                 self._attached = False
             case ev.SpeechStarted() | ev.TalkStarted():
                 self._speaking = True
-            case ev.SpeechStopped() | ev.TalkStopped():
+            case ev.SpeechStopped() | ev.TalkStopped() | ev.TurnDropped():
                 self._speaking = False
             case ev.Muted(muted=muted):
                 self._muted = muted
