@@ -19,9 +19,6 @@ TELL_MS = 200
 SILENT_MS = 8_000
 """A client that reports playback is gone when it says nothing for so long while sound is due."""
 
-DRIFT_MS = 120
-"""The recording follows the client's playhead when it strays further from even pace."""
-
 HIGH_WATER_MS = 10_000
 LOW_WATER_MS = 5_000
 """Above the first no further sentence is begun, until below the second."""
@@ -155,10 +152,7 @@ class Playout:
         self._busy_until_ms = 0
         self._held = False
         if (track := self._current) is not None:
-            track.sent_ms = track.played_ms
-            track.end_told = False
-            track.reported = False
-            track.anchor_ms = None
+            track.go_back()
             track.played_at_ms = None if pace.from_end else self._now_ms()
         self._pump()
 
@@ -296,25 +290,10 @@ class Playout:
             self._voice_held = not self._voice_held
             self._hold_voice(self._voice_held)
 
-    # Recording
-
     def _record(self, track: Track, until_ms: int, now_ms: int) -> None:
-        """Place what was newly heard where it was heard, and let go of it.
-
-        What comes after an interruption or from a client that was away is old news: it was
-        heard at even pace after the last report.
-        """
-        if until_ms <= track.recorded_ms:
-            return
-        began_ms = now_ms - until_ms
-        strayed = track.anchor_ms is None or abs(began_ms - track.anchor_ms) > DRIFT_MS
-        if track.anchor_ms is None or (strayed and not track.cut and not self._held):
-            track.anchor_ms = began_ms
-        if self._recording is not None:
-            pcm = track.slice(track.recorded_ms, until_ms)
-            self._recording.agent(max(0, track.anchor_ms + track.recorded_ms), pcm)
-        track.recorded_ms = until_ms
-        track.forget_until(until_ms)
+        heard = track.take_heard(until_ms, now_ms, steady=track.cut or self._held)
+        if heard is not None and self._recording is not None:
+            self._recording.agent(*heard)
 
     def close(self) -> None:
         self._stop_timer()

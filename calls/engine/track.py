@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from calls.domain.audio import AGENT
 
+DRIFT_MS = 120
+"""The recording follows the client's playhead when it strays further from even pace."""
+
 DRAIN_SLACK_MS = 5
 """A client rounds its playhead down; so little missing at the end was heard."""
 
@@ -53,6 +56,13 @@ class Track:
         """Whether all there is was heard."""
         return self.played_ms >= self.total_ms - DRAIN_SLACK_MS or not self.total_ms
 
+    def go_back(self) -> None:
+        """Everything that is not known to be heard is to be sent again, to another client."""
+        self.sent_ms = self.played_ms
+        self.end_told = False
+        self.reported = False
+        self.anchor_ms = None
+
     def playhead_ms(self, now_ms: int, *, reported_ms: int | None) -> int:
         """Where the ear is: the last report carried on at even pace, never past what was sent.
 
@@ -65,3 +75,21 @@ class Track:
         if reported_ms is not None:
             since_ms = min(since_ms, reported_ms)
         return min(self.sent_ms, self.played_ms + since_ms)
+
+    def take_heard(self, until_ms: int, now_ms: int, *, steady: bool) -> tuple[int, bytes] | None:
+        """What was newly heard, and when it was; it is let go of. None: nothing new.
+
+        Args:
+            now_ms: when the last of it was heard.
+            steady: it was heard at even pace after what came before, whenever that is told: what
+                comes after an interruption or from a client that was away is old news.
+        """
+        if until_ms <= self.recorded_ms:
+            return None
+        began_ms = now_ms - until_ms
+        if self.anchor_ms is None or (abs(began_ms - self.anchor_ms) > DRIFT_MS and not steady):
+            self.anchor_ms = began_ms
+        placed = max(0, self.anchor_ms + self.recorded_ms), self.slice(self.recorded_ms, until_ms)
+        self.recorded_ms = until_ms
+        self.forget_until(until_ms)
+        return placed
