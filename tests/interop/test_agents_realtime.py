@@ -51,6 +51,7 @@ def test_a_whole_call(server, records, key, tmp_path):
     record = records.only()
     (history,) = done.of("history")
     agree(_seen(history["items"]), record)
+    assert done.of("greeting")[0]["text"] == record.agent[0]
     assert record.conversation["protocol"] == "openai-realtime"
     assert record.conversation["agent_slug"] == "front"
     button, speech = (item for item in record.interrupted() if "bus" in _whole(item))

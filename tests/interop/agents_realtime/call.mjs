@@ -88,9 +88,17 @@ await until("session.updated", () => count("session.updated") > 0);
 const { session: effective } = of("session.updated", 0).at(-1);
 print("session", { instructions: effective.instructions, tools: effective.tools.map(({ name }) => name) });
 
-// A text turn
+// The agent speaks first, because it is asked to
 
 let since = seen.length;
+session.transport.requestResponse();
+await until("a greeting", () => answerSince(since) !== undefined);
+print("greeting", { text: answerSince(since) });
+
+// A text turn
+
+since = seen.length;
+soundBytes = 0;
 session.sendMessage("What are your opening hours?");
 await until("an answer", () => answerSince(since) !== undefined);
 print("answer", { text: answerSince(since), soundMs: Math.round(soundBytes / 48) });

@@ -1,0 +1,1 @@
+export { createWebSocketTransport } from "@thrivereflections/realtime-transport-websocket";
