@@ -58,13 +58,18 @@ def _part(part: Fields, role: str) -> dict[str, Any]:
     if kind is None:
         raise missing(part.at("type"))
     agents = role == "assistant"
+    if kind not in _TEXTS and role == "system":
+        raise invalid(part.at("type"), "`input_text`")
     if kind in _TEXTS:
         return {"type": "output_text" if agents else "input_text", "text": part.required("text")}
     if kind == "input_image":
         return {"type": kind}
-    # The sound itself is not kept. Clients trip over a user's part without the key.
+    # The sound itself is not kept. Clients trip over a user's part without the key, and over an
+    # agent's with null.
     transcript = part.text("transcript")
-    return {"type": "output_audio" if agents else "input_audio", "transcript": transcript}
+    if agents:
+        return {"type": "output_audio", "transcript": transcript or ""}
+    return {"type": "input_audio", "transcript": transcript}
 
 
 def _call(item: Fields) -> dict[str, Any]:

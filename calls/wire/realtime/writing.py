@@ -18,6 +18,46 @@ BETA_NAMES: Mapping[str, str] = {
 }
 """What the beta calls differently; the code speaks GA."""
 
+EVENTS = frozenset(
+    {
+        "session.created",
+        "session.updated",
+        "conversation.created",
+        "conversation.item.created",
+        "conversation.item.added",
+        "conversation.item.done",
+        "conversation.item.retrieved",
+        "conversation.item.deleted",
+        "conversation.item.truncated",
+        "conversation.item.input_audio_transcription.delta",
+        "conversation.item.input_audio_transcription.completed",
+        "conversation.item.input_audio_transcription.failed",
+        "input_audio_buffer.committed",
+        "input_audio_buffer.cleared",
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+        "response.created",
+        "response.done",
+        "response.output_item.added",
+        "response.output_item.done",
+        "response.content_part.added",
+        "response.content_part.done",
+        "response.output_text.delta",
+        "response.output_text.done",
+        "response.output_audio.delta",
+        "response.output_audio.done",
+        "response.output_audio_transcript.delta",
+        "response.output_audio_transcript.done",
+        "response.function_call_arguments.delta",
+        "response.function_call_arguments.done",
+        "error",
+    }
+)
+"""All that is ever said, as the GA names it.
+
+`created` of conversations and items to the beta alone, `added` and `done` of items to the GA alone.
+"""
+
 _NESTED = {
     "response.output_audio.delta": ("audio.delta", "audio"),
     "response.output_text.delta": ("text.delta", "text"),
