@@ -368,6 +368,10 @@ class CallRunner:
         self.playout.settle(effect.response_id, effect.heard_ms)
         self._voice_lane.put(effect)
 
+    def _reset(self, effect: do.ResetVoice) -> None:
+        self._asides.configure(SessionChange(system_prompt=effect.system_prompt))
+        self._voice_lane.put(effect)
+
     def _tell_tool(self, effect: do.SendTool) -> None:
         if not effect.running:
             self._client_tools.answered(effect.tool_call_id)
@@ -414,7 +418,6 @@ _PERFORM: dict[type[do.Effect], Callable[[CallRunner, Any], None]] = {
             do.ForwardAudio,
             do.CommitTurn,
             do.DiscardTurn,
-            do.ResetVoice,
             do.CancelResponse,
         ),
         lambda runner, effect: runner._voice_lane.put(effect),
@@ -426,6 +429,7 @@ _PERFORM: dict[type[do.Effect], Callable[[CallRunner, Any], None]] = {
     do.CreateResponse: CallRunner._ask_voice,
     do.Speak: CallRunner._ask_voice,
     do.SettleHeard: CallRunner._settle,
+    do.ResetVoice: CallRunner._reset,
     do.HoldAudio: lambda runner, _e: runner.playout.hold(),
     do.ReleaseAudio: CallRunner._release,
     do.SendTool: CallRunner._tell_tool,

@@ -73,6 +73,16 @@ async def test_it_is_asked_like_the_calls_own_session_would_be():
         assert asked.tools_allowed
 
 
+async def test_a_conversation_that_was_replaced_has_its_new_instructions():
+    async with call() as bench:
+        await bench.attach()
+        bench.runner.post(ev.ConversationReset(entries=(), system_prompt="Be new."))
+        bench.runner.post(ev.ConversationReset(entries=()))
+        bench.runner.ask_aside("a1", QUESTION, NOTHING)
+        await bench.clock.settle()
+        assert bench.asides[0].asked[0].change == SessionChange(system_prompt="Be new.")
+
+
 @pytest.mark.parametrize("wished", [None, ()])
 async def test_without_tools_of_the_clients_there_are_none(wished):
     async with call() as bench:
