@@ -1,12 +1,9 @@
 """Sound on the wire: 24 kHz PCM, or G.711 at 8 kHz, a byte a sample."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 
-import numpy as np
-from numpy.typing import NDArray
-
-from calls.audio import ulaw
+from calls.audio import alaw, ulaw
 from calls.audio.resample import Resampler
 from calls.domain.audio import AGENT, SAMPLE_BYTES
 
@@ -24,6 +21,16 @@ class SoundFormat(StrEnum):
         return 24_000 if self is SoundFormat.PCM else 8_000
 
 
+_DECODE: Mapping[SoundFormat, Callable[[bytes], bytes]] = {
+    SoundFormat.ULAW: ulaw.decode,
+    SoundFormat.ALAW: alaw.decode,
+}
+_ENCODE: Mapping[SoundFormat, Callable[[bytes], bytes]] = {
+    SoundFormat.ULAW: ulaw.encode,
+    SoundFormat.ALAW: alaw.encode,
+}
+
+
 class SoundIn:
     """The client's sound in one format, as PCM at the rate that the call was told."""
 
@@ -39,7 +46,7 @@ class SoundIn:
             whole = len(sound) // SAMPLE_BYTES * SAMPLE_BYTES
             sound, self._rest = sound[:whole], sound[whole:]
         else:
-            sound = ulaw.decode(sound) if self.form is SoundFormat.ULAW else alaw_decode(sound)
+            sound = _DECODE[self.form](sound)
         return self._resampler.feed(sound), len(sound) // SAMPLE_BYTES
 
 
@@ -62,47 +69,4 @@ class SoundOut:
         return self._encoded(self._resampler.flush())
 
     def _encoded(self, pcm: bytes) -> bytes:
-        if self._form is SoundFormat.PCM:
-            return pcm
-        return ulaw.encode(pcm) if self._form is SoundFormat.ULAW else alaw_encode(pcm)
-
-
-# A-law, of G.711: sign, three bits of segment, four of step; every other bit inverted.
-
-_INVERTED = 0x55
-
-
-def _decoded(codes: NDArray[np.int32]) -> NDArray[np.int16]:
-    plain = codes ^ _INVERTED
-    segment, step = plain >> 4 & 7, plain & 15
-    low = (step << 4) + 8
-    magnitude = np.where(segment == 0, low, low + 256 << np.maximum(segment - 1, 0))
-    signed: NDArray[np.int32] = np.where(plain & 0x80, magnitude, -magnitude)
-    return signed.astype("<i2")
-
-
-def _encoded(samples: NDArray[np.int32]) -> NDArray[np.uint8]:
-    # A negative sample stands one nearer to nought, so that both halves have 2^15 values.
-    magnitude = np.where(samples < 0, -samples - 1, samples)
-    bits = np.floor(np.log2(np.maximum(magnitude, 1))).astype(np.int32)
-    segment = np.maximum(bits - 7, 0)
-    step = magnitude >> np.where(segment == 0, 4, segment + 3) & 15
-    sign = np.where(samples < 0, 0, 0x80)
-    code: NDArray[np.int32] = (sign | segment << 4 | step) ^ _INVERTED
-    return code.astype(np.uint8)
-
-
-_TO_PCM = _decoded(np.arange(256, dtype=np.int32))
-_FROM_PCM = _encoded(np.arange(65_536, dtype=np.uint16).astype(np.int16).astype(np.int32))
-
-
-def alaw_decode(alaw: bytes) -> bytes:
-    """16-bit little-endian PCM at the same rate: twice as many bytes."""
-    samples: NDArray[np.int16] = _TO_PCM[np.frombuffer(alaw, np.uint8)]
-    return samples.tobytes()
-
-
-def alaw_encode(pcm: bytes) -> bytes:
-    """A-law at the same rate: half as many bytes."""
-    codes: NDArray[np.uint8] = _FROM_PCM[np.frombuffer(pcm, "<u2")]
-    return codes.tobytes()
+        return pcm if self._form is SoundFormat.PCM else _ENCODE[self._form](pcm)

@@ -3,13 +3,12 @@
 import base64
 import json
 
-import av
 import numpy as np
 import pytest
 
 from calls.domain import events as ev
 from calls.wire.base import ClientAudio
-from calls.wire.realtime.sound import SoundFormat, SoundIn, SoundOut, alaw_decode, alaw_encode
+from calls.wire.realtime.sound import SoundFormat, SoundIn, SoundOut
 from tests.wire.realtime.driving import BETA, GA, Wire, sound
 
 MANUAL = {"type": "realtime", "audio": {"input": {"turn_detection": None}}}
@@ -191,17 +190,6 @@ def test_the_beta_names_its_formats():
     assert shown["output_audio_format"] == "pcm16"
     inbound, _ = append(wire, sound(100, 8_000, 1))
     assert 90 * 48 < len(inbound[0].pcm) <= 100 * 48
-
-
-def test_a_law_is_that_of_the_recommendation():
-    codes = bytes(range(256))
-    reference = av.CodecContext.create("pcm_alaw", "r")
-    reference.sample_rate, reference.layout = 8_000, "mono"
-    (frame,) = reference.decode(av.Packet(codes))
-    assert alaw_decode(codes) == bytes(frame.planes[0])[:512]
-    assert alaw_encode(alaw_decode(codes)) == codes
-    ends = np.array([0, -1, 32_767, -32_768], "<i2").tobytes()
-    assert alaw_encode(ends).hex() == "d555aa2a"
 
 
 def test_the_rate_that_the_call_was_told_stays():
