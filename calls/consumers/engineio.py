@@ -28,7 +28,15 @@ MOST_CONNECTIONS = 1_000
 PACKETS_PER_S, PACKETS_RESERVE = 100, 400
 """WebSocket messages of any kind. Two hundred milliseconds of sound in one are usual."""
 
-_PACKET = re.compile(r"1|2(probe)?|3(probe)?|5|6|4[0-4].*", re.DOTALL)
+PACKETS_IN_A_POST = 500
+"""Half a minute of sound that a polling client sends at once; the library takes 16 by default."""
+
+_SEPARATOR = "\x1e"
+_CLOSE = "1"
+"""The client's last packet. The library would take others after it, and keep what comes of them."""
+
+_POSTED = re.compile(r"1|3|4[0-4].*", re.DOTALL)
+_PACKET = re.compile(r"1|2(probe)?|3(probe)?|5|4[0-4].*", re.DOTALL)
 """What a client of this protocol may send: Engine.IO's own packets, and Socket.IO's without
 attachments, none of which an event here has."""
 
@@ -61,6 +69,9 @@ class Door:
                 await self._socket(scope, receive, answer, query.get("sid", ""))
             elif scope["method"] == "GET" and "sid" in query:
                 await self._poll(scope, receive, answer)
+            elif scope["method"] == "POST":
+                posted = await self._posted(scope, receive, query.get("sid", ""))
+                await self._engine.handle_request(*posted, answer)
             else:
                 await self._engine.handle_request(scope, receive, answer)
         except RefusedError as refusal:
@@ -95,6 +106,29 @@ class Door:
                 # The upgrade came to nothing: what waits goes by polling again.
                 former.upgrading = False
 
+    async def _posted(self, scope: Scope, receive: Receive, sid: str) -> tuple[Scope, Receive]:
+        """The request with those packets alone that a client may post.
+
+        Raises:
+            RefusedError: too much at once; that is the end of the connection as well.
+        """
+        body = await _body(receive, self._engine.max_http_buffer_size)
+        packets = None if body is None else body.decode(errors="replace").split(_SEPARATOR)
+        if packets is None or len(packets) > PACKETS_IN_A_POST:
+            if (socket := self._engine.sockets.get(sid)) is not None:
+                await socket.close(wait=False, abort=True)
+            raise RefusedError(413, "That is too much at once.")
+        if _CLOSE in packets:
+            packets = packets[: packets.index(_CLOSE) + 1]
+        kept = _SEPARATOR.join(filter(_POSTED.fullmatch, packets)).encode()
+        others = [field for field in scope["headers"] if field[0] != b"content-length"]
+        length = (b"content-length", str(len(kept)).encode())
+
+        async def receive_kept() -> Message:
+            return {"type": "http.request", "body": kept}
+
+        return {**scope, "headers": [*others, length]}, receive_kept
+
     async def _poll(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A client that hangs up in mid-poll has gone; a ping would tell much later."""
         first = await receive()
@@ -112,6 +146,18 @@ class Door:
                 gone.cancel()
 
 
+async def _body(receive: Receive, most: int) -> bytes | None:
+    """The whole body; None if it is too long, or its client has gone."""
+    body, more = b"", True
+    while more and len(body) <= most:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body if len(body) <= most else None
+
+
 async def _until_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -122,6 +168,7 @@ class _Packets:
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
+        self._closed = False
         self._clock = MonotonicClock()
         self._allowed = TokenBucket(
             rate=PACKETS_PER_S, burst=PACKETS_RESERVE, now_ms=self._clock.now_ms()
@@ -129,15 +176,15 @@ class _Packets:
 
     async def __call__(self) -> Message:
         """The next one that may be looked at."""
-        while True:
+        while not self._closed:
             message = await self._receive()
             if message["type"] != "websocket.receive":
                 return message
-            if not self._allowed.take(1, self._clock.now_ms()):
-                return {"type": "websocket.disconnect", "code": 1008}
-            text = message.get("text")
-            if isinstance(text, str) and _PACKET.fullmatch(text):
+            text = message.get("text") or ""
+            self._closed = text == _CLOSE or not self._allowed.take(1, self._clock.now_ms())
+            if _PACKET.fullmatch(text):
                 return message
+        return {"type": "websocket.disconnect", "code": 1000}
 
 
 class _Answer:

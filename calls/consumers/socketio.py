@@ -11,7 +11,7 @@ from engineio.payload import Payload
 
 from calls import wiring
 from calls.consumers.base import knock_of
-from calls.consumers.engineio import Door, Receive, Scope, Send
+from calls.consumers.engineio import PACKETS_IN_A_POST, Door, Receive, Scope, Send
 from calls.consumers.passing import pass_all
 from calls.domain import events as ev
 from calls.domain.errors import CallError, ErrorCode
@@ -26,9 +26,6 @@ logger = logging.getLogger(__name__)
 
 PING_INTERVAL_S, PING_TIMEOUT_S = 10, 15
 """They find a dead client within 25 s."""
-
-PACKETS_IN_A_POST = 500
-"""Half a minute of sound that a polling client sends at once; the library takes 16 by default."""
 
 MOST_WAITING = 512
 """A client that takes nothing of so many events has gone."""
