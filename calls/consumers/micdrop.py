@@ -1,10 +1,14 @@
 """Sockets of micdrop's clients."""
 
+from dataclasses import replace
+
 from typing_extensions import override
 
 from calls.consumers.base import SocketConsumer
 from calls.consumers.client import SocketClient
+from calls.domain import events as ev
 from calls.engine.registry import LiveCall
+from calls.ports.files import FILE_MS
 from calls.wire.base import Codec, Knock
 from calls.wire.micdrop.codec import Micdrop
 
@@ -27,3 +31,7 @@ class MicdropConsumer(SocketConsumer):
         """What the agent's clients are, as long as they do not show themselves."""
         self._codec.assume(str(call.details.get("micdrop_version", "")))
         self._client.pace = self._codec.pace
+        policy = call.runner.setup.policy
+        if self._codec.sends_files and 0 < policy.max_turn_ms < FILE_MS:
+            # A turn that is cut off in the middle would have no sound yet.
+            call.runner.post(ev.PolicyChanged(policy=replace(policy, max_turn_ms=FILE_MS)))

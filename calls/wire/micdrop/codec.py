@@ -74,6 +74,11 @@ class Micdrop:
             return Pace(playback=Playback.ASSUMED, lead_ms=None, frame_ms=FRAME_MS)
         return Pace(playback=Playback.ASSUMED, lead_ms=None, frame_ms=MP3_FRAME_MS, from_end=True)
 
+    @property
+    def sends_files(self) -> bool:
+        """Whether a turn's sound comes when the turn is over, as far as is known."""
+        return self.version is not Version.V2
+
     def assume(self, version: str) -> None:
         """What the client is, unless its address said so; what it does may still show another."""
         assumed = version_of(version)
@@ -157,13 +162,13 @@ class Micdrop:
         forgotten: tuple[Inbound, ...] = ()
         if self._ear.open:
             self._ear.drop()
-            forgotten = (ev.TurnDropped(), ev.TalkStopped())
+            forgotten = (ev.TurnDropped(),)
         return Received(forgotten, self._telling.skipped())
 
     def _muted(self) -> Received:
         self._ear.drop()
         self._telling.started()
-        return Received((ev.TurnDropped(unanswered=True), ev.TalkStopped()))
+        return Received((ev.TurnDropped(unanswered=True),))
 
     # Telling the versions apart
 
