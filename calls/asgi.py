@@ -9,6 +9,7 @@ from channels.routing import URLRouter
 from django.urls import re_path
 
 from calls import wiring
+from calls.consumers import socketio
 from calls.lifespan import Application, LifespanHooks, Receive, Scope, Send
 from calls.routing import (
     SPEECH_BYTES,
@@ -42,7 +43,8 @@ def http(pages: Any) -> Application:
 
 def lifespan() -> Application:
     """Makes the calls ready when the server starts, and ends them well when it ends."""
-    return LifespanHooks(startup=[wiring.startup], shutdown=[wiring.shutdown])
+    ends = [wiring.shutdown, socketio.shutdown]
+    return LifespanHooks(startup=[wiring.startup], shutdown=ends)
 
 
 def message_bytes(path: str) -> int:

@@ -4,12 +4,18 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from typing import Any
 
 from django.urls import re_path
 
 from calls.conf import calls_settings
+from calls.consumers import socketio
+from calls.consumers.avr import AvrConsumer
+from calls.consumers.browser import CallConsumer
+from calls.consumers.classic import classic
+from calls.consumers.micdrop import MicdropConsumer
+from calls.consumers.realtime import RealtimeConsumer
+from calls.consumers.twilio import TwilioConsumer
 from calls.origins import Scope, allowed_origin
 
 Application = Callable[[Any, Any, Any], Any]
@@ -64,14 +70,6 @@ class Route:
 _AGENT = r"(?P<agent>[-a-zA-Z0-9_]+)"
 
 
-def _consumer(module: str, name: str) -> Application:
-    async def serve(scope: Any, receive: Any, send: Any) -> None:
-        consumer = getattr(import_module(f"calls.consumers.{module}"), name)
-        await consumer.as_asgi()(scope, receive, send)
-
-    return serve
-
-
 @cache
 def routes() -> tuple[Route, ...]:
     """All addresses, the commonest first."""
@@ -79,32 +77,32 @@ def routes() -> tuple[Route, ...]:
         Route(
             protocol="browser",
             pattern=rf"^ws/call/(?:{_AGENT}/)?$",
-            application=_consumer("browser", "CallConsumer"),
+            application=CallConsumer.as_asgi(),
             lets_in=own_pages,
         ),
         Route(
             protocol="micdrop",
             pattern=rf"^(?:ws/micdrop/(?:{_AGENT}/)?|call/?)$",
-            application=_consumer("micdrop", "MicdropConsumer"),
+            application=MicdropConsumer.as_asgi(),
             lets_in=own_pages_and_programs,
             message_bytes=FILE_BYTES,
         ),
         Route(
             protocol="avr",
             pattern=rf"^(?:avr(?:/(?:{_AGENT}/?)?)?)?$",
-            application=_consumer("avr", "AvrConsumer"),
+            application=AvrConsumer.as_asgi(),
             lets_in=own_pages_and_programs,
         ),
         Route(
             protocol="twilio",
             pattern=rf"^ws/twilio/(?:{_AGENT}/)?$",
-            application=_consumer("twilio", "TwilioConsumer"),
+            application=TwilioConsumer.as_asgi(),
             lets_in=own_pages_and_programs,
         ),
         Route(
             protocol="realtime",
             pattern=r"^v1/realtime/?$",
-            application=_consumer("realtime", "RealtimeConsumer"),
+            application=RealtimeConsumer.as_asgi(),
             lets_in=anybody,
             message_bytes=APPEND_BYTES,
         ),
@@ -119,15 +117,7 @@ def routes() -> tuple[Route, ...]:
 
 
 async def _socketio(scope: Any, receive: Any, send: Any) -> None:
-    from calls.consumers.socketio import application
-
-    await application()(scope, receive, send)
-
-
-async def _classic(scope: Any, receive: Any, send: Any) -> None:
-    from calls.consumers.classic import classic
-
-    await classic(scope, receive, send)
+    await socketio.application()(scope, receive, send)
 
 
 CLASSIC_PATHS = ("/speech-to-text-stream", "/prompt-stream", "/text-to-speech-stream")
@@ -138,7 +128,7 @@ def http_streams(path: str) -> Application | None:
     if path.startswith("/socket.io/") and "socketio" in calls_settings().protocols:
         return _socketio
     if path.rstrip("/") in CLASSIC_PATHS and calls_settings().avr_http:
-        return _classic
+        return classic
     return None
 
 

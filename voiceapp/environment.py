@@ -228,7 +228,9 @@ def _shown(name: str) -> type[str]:
 
 
 def _calls(reader: _Reader) -> Mapping[str, Any]:
-    flags = {name: reader.flag(name, default=False) for name in _FLAGS if reader.text(name)}
+    flags: dict[str, Any] = {
+        name: reader.flag(name, default=False) for name in _FLAGS if reader.text(name)
+    }
     protocols = reader.words("PROTOCOLS")
     return flags | _calls_named(reader) | ({"PROTOCOLS": protocols} if protocols else {})
 

@@ -2,7 +2,6 @@
 
 import logging
 
-from calls import wiring
 from calls.domain import events as ev
 from calls.engine.registry import LiveCall
 from calls.ports.errors import ProviderError
@@ -18,6 +17,7 @@ from calls.wire.base import (
     ToolResult,
     TurnsMode,
 )
+from calls.wiring.shared import audio_files
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def _led(call: LiveCall, inbound: Inbound) -> None:
 async def _decoded(call: LiveCall, file: EncodedAudio) -> None:
     """What cannot be decoded was silence, as far as the call is concerned."""
     try:
-        pcm = await wiring.audio_files().decode(file.data)
+        pcm = await audio_files().decode(file.data)
     except ProviderError as error:
         extra = {"call_id": call.call_id, "kind": error.kind}
         logger.warning("the client's sound could not be decoded", extra=extra)

@@ -16,6 +16,10 @@ class AudioFileDecoder(Protocol):
         """
         ...
 
+    async def close(self) -> None:
+        """End whatever decodes. Idempotent."""
+        ...
+
 
 FILE_BYTES = 8 * 1024 * 1024
 FILE_MS = 300_000

@@ -15,7 +15,6 @@ from calls.engine.intake import Intake
 from calls.engine.registry import LiveCall, Registry
 from calls.engine.runner import CallRunner, CallSetup
 from calls.models import Heard
-from calls.ports.files import AudioFileDecoder
 from calls.ports.records import CallRecords
 from calls.ports.tools import CallInfo, Tool
 from calls.ports.voice import VoiceSession
@@ -38,7 +37,7 @@ from calls.wire.base import Hello, Ready, WireError
 from calls.wiring import networked
 from calls.wiring.choosing import embedded_stages, services
 from calls.wiring.sessions import cascade, realtime, speech_to_speech
-from calls.wiring.shared import CLOCK, detector, local_speech, speech
+from calls.wiring.shared import CLOCK, audio_files, detector, local_speech, speech
 
 HEARTBEAT_S = 5
 
@@ -52,11 +51,6 @@ stand between a caller's last word and the answer."""
 @cache
 def registry() -> Registry:
     return Registry(max_calls=calls_settings().max_calls)
-
-
-def audio_files() -> AudioFileDecoder:
-    """Decodes what clients send as files."""
-    raise NotImplementedError
 
 
 def accepting() -> bool:
@@ -84,6 +78,7 @@ async def shutdown() -> None:
     await registry().close()
     await speech().close()
     await local_speech().close()
+    await audio_files().close()
     await asyncio.to_thread(_close_store)
     await networked.close()
 

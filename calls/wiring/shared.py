@@ -6,7 +6,9 @@ from calls.conf import calls_settings
 from calls.engine.clock import MonotonicClock
 from calls.ports.clock import Clock
 from calls.ports.detection import SpeechDetector
+from calls.ports.files import AudioFileDecoder
 from calls.providers.choice.breaker import Breakers
+from calls.providers.containers.files import ContainerFiles
 from calls.providers.embedded.speech import EmbeddedSpeech
 from calls.providers.local.speech import LocalSpeech
 from calls.providers.silero.detector import SileroDetector
@@ -31,6 +33,12 @@ def local_speech() -> LocalSpeech:
     """Downloaded models, for the agents that ask for them; no process before one does."""
     wanted = calls_settings()
     return LocalSpeech.with_workers(wanted.local_models_dir, wanted.speech_workers, CLOCK)
+
+
+@cache
+def audio_files() -> AudioFileDecoder:
+    """Decodes what clients send as files; no process before one does."""
+    return ContainerFiles.with_workers(calls_settings().speech_workers, CLOCK)
 
 
 @cache
