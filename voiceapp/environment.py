@@ -228,11 +228,13 @@ def _shown(name: str) -> type[str]:
 
 
 def _calls(reader: _Reader) -> Mapping[str, Any]:
-    flags: dict[str, Any] = {
-        name: reader.flag(name, default=False) for name in _FLAGS if reader.text(name)
-    }
-    protocols = reader.words("PROTOCOLS")
-    return flags | _calls_named(reader) | ({"PROTOCOLS": protocols} if protocols else {})
+    found: dict[str, Any] = dict(_calls_named(reader))
+    for name in _FLAGS:
+        if reader.text(name):
+            found[name] = reader.flag(name, default=False)
+    if protocols := reader.words("PROTOCOLS"):
+        found["PROTOCOLS"] = protocols
+    return found
 
 
 def _calls_named(reader: _Reader) -> Mapping[str, str | int]:
