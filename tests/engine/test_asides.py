@@ -159,6 +159,31 @@ async def test_of_one_that_is_cancelled_nothing_follows():
         assert bench.asides[0].left
 
 
+class Sore(ScriptedVoice):
+    """It does not let itself be left in peace."""
+
+    async def __aexit__(self, *exc):
+        await super().__aexit__(*exc)
+        raise failure()
+
+
+async def test_one_that_was_cancelled_does_not_speak_for_the_next_of_its_name():
+    async with call() as bench:
+        client = await bench.attach()
+        wait = Wait()
+        bench.next_asides.extend([Sore(), voice(wait)])
+        bench.next_asides[0].answers.append([Wait()])
+        bench.runner.ask_aside("a", QUESTION, NOTHING)
+        await bench.clock.settle()
+        bench.runner.cancel_aside("a")
+        bench.runner.ask_aside("a", QUESTION, NOTHING)
+        await bench.clock.settle()
+        assert ends(client) == [AsideDone("a", cancelled=True)]
+        wait.go.set()
+        await bench.clock.settle()
+        assert ends(client)[1:] == [AsideDone("a")]
+
+
 async def test_all_are_cancelled_at_once_before_they_have_even_begun():
     async with call() as bench:
         client = await bench.attach()

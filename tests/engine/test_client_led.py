@@ -11,9 +11,10 @@ from calls.domain.errors import EndReason
 from calls.domain.items import ItemStatus, Role
 from calls.domain.wishes import Wishes
 from calls.engine import runner as runner_module
-from calls.engine.client_tools import CLIENT_TOOL_MS, CLIENT_TOOLS
+from calls.engine.client_tools import CLIENT_TOOL_MS, CLIENT_TOOLS, ClientTools
 from calls.ports.tools import ToolSpec
 from calls.ports.voice import SessionChange
+from tests.doubles.clock import FakeClock
 from tests.doubles.voice import UseTool, Words
 from tests.engine.bench import call, policy
 
@@ -191,3 +192,21 @@ async def test_a_call_may_end_while_the_client_owes_a_tool():
         before = replace(bench.runner.state)
         await bench.clock.advance(CLIENT_TOOL_MS)
         assert bench.runner.state == before
+
+
+async def test_what_was_answered_or_is_over_is_not_waited_for():
+    clock, told = FakeClock(), []
+    tools = ClientTools(clock, told.append)
+    tools.offer(["weather"])
+    for number in range(4):
+        assert tools.wait_for(do.RunTool(f"t{number}", "weather", "{}"))
+    assert not tools.wait_for(do.RunTool("t9", "news", "{}"))
+    tools.answered("t1")
+    tools.answered("nobody asked for it")
+    await clock.advance(CLIENT_TOOL_MS - 1)
+    assert tools.wait_for(do.RunTool("t2", "weather", "{}")), "asked for again"
+    await clock.advance(1)
+    assert [event.tool_call_id for event in told] == ["t0", "t3"]
+    tools.close()
+    await clock.advance(2 * CLIENT_TOOL_MS)
+    assert len(told) == 2

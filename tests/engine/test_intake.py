@@ -303,6 +303,16 @@ async def test_of_a_dropped_utterance_nothing_belongs_to_the_next_one():
     assert bench.said()[known] == dropped_ms, "not even the sound just before"
 
 
+async def test_what_came_before_the_drop_is_no_beginning_of_what_comes_after():
+    bench = Bench()
+    bench.detector.judge = lambda _window: 0.0
+    await bench.microphone.speaks(320)
+    bench.intake.drop()
+    bench.detector.judge = loud
+    await bench.microphone.speaks(320)
+    assert bench.said() == list(range(320, 640))
+
+
 async def test_a_voice_that_goes_on_after_it_was_dropped_is_noticed_anew():
     bench = Bench()
     await bench.microphone.speaks(500)
