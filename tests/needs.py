@@ -101,6 +101,10 @@ NEEDS: Mapping[str, Need] = {
         lambda: shutil.which("node") is not None,
         "Node.js is not here: apt install nodejs npm",
     ),
+    "interop_heavy": Need(
+        lambda: INSISTS or bool(os.environ.get("INTEROP_HEAVY")),
+        "These install most of a gigabyte: INTEROP_HEAVY=1 has them run",
+    ),
     "interop": Need(
         lambda: all(map(shutil.which, ("node", "npm"))),
         "Node.js or npm is not here: apt install nodejs npm",

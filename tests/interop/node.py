@@ -78,7 +78,7 @@ def node_modules(folder: Path) -> Path:
 
 def _npm_ci(place: Path) -> None:
     npm = shutil.which("npm") or pytest.fail("mark the test: interop", pytrace=False)
-    done = _ran([npm, "ci", *_QUIET], place, INSTALL_S, {})
+    done = ran([npm, "ci", *_QUIET], place, INSTALL_S, {})
     if done.returncode:
         lacking(f"npm ci could not install {place.name}: {done.stderr.splitlines()[-3:]}")
 
@@ -118,7 +118,15 @@ def run_node(script: Path, *args: object, timeout_s: float = 60, **environment: 
     """
     with workshop(script.parent) as place:
         command = [_node(), str(place / script.name), *map(str, args)]
-        done = _ran(command, place, timeout_s, environment)
+        return finished(script, ran(command, place, timeout_s, environment))
+
+
+def finished(script: Path, done: subprocess.CompletedProcess[str]) -> Finished:
+    """What it left.
+
+    Raises:
+        AssertionError: it failed.
+    """
     printed = f"{script.name} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
     assert done.returncode == 0, printed
     return Finished(done.stdout, done.stderr, list(_objects(done.stdout)))
@@ -128,9 +136,14 @@ def _node() -> str:
     return shutil.which("node") or pytest.fail("mark the test: interop", pytrace=False)
 
 
-def _ran(
+def ran(
     command: list[str], place: Path, timeout_s: float, environment: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
+    """Run it in that place.
+
+    Raises:
+        AssertionError: it took longer; the message holds what it printed.
+    """
     try:
         return subprocess.run(
             command,
