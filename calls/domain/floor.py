@@ -6,6 +6,7 @@ from calls.domain import playback, responses, timers
 from calls.domain.conversation import left_to_say
 from calls.domain.draft import Draft
 from calls.domain.state import Caller, CallState, Link, Response
+from calls.domain.wishes import AS_USUAL
 
 LIVE = (Link.ATTACHED, Link.DETACHED)
 
@@ -40,7 +41,8 @@ def pass_on(draft: Draft) -> None:
         responses.create_as_asked(draft)
     elif state.answer_due:
         if not _tools_run(state):
-            responses.create(draft)
+            undone = state.broken_off
+            responses.create(draft, AS_USUAL if undone is None else undone.wishes)
     elif state.unheeded:
         begin_utterance(draft)
     elif state.announcements:

@@ -58,7 +58,7 @@ def on_entry_given(draft: Draft, event: ev.EntryGiven) -> None:
         ended_ms=draft.at_ms,
         ref=event.ref,
     )
-    if event.role is Role.AGENT and not open_:
+    if event.role is Role.AGENT and not state.awaiting:
         draft.set(turn_answered=True)
 
 

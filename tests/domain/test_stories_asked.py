@@ -270,6 +270,13 @@ def test_wishes_are_those_of_one_answer():
     call.play((4000, wants_answer(), [f"answer 2: {ASKED}", ...]))
 
 
+def test_an_answer_that_is_made_anew_after_a_noise_is_still_as_wished():
+    call = begun().after((1000, speech()), (1200, wants_answer(instructions="Sing.")))
+    call.after((1900, ev.TalkStopped()), (2300, understood("Hello")))
+    call.after((3000, speech()), (3050, cut(1, 0)), (3300, ev.TalkStopped()))
+    call.play((3600, understood(""), [..., "answer 2 as wished: user Hello", ...]))
+
+
 # Stopping
 
 

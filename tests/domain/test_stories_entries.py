@@ -103,6 +103,13 @@ def test_an_entry_while_the_words_are_being_understood_does_not_take_their_turn(
     assert call.state.response.timings.transcript_ms == 2300
 
 
+def test_an_answer_put_in_while_the_words_are_being_understood_does_not_answer_them():
+    call = begun(answers=False).after((1000, speech()), (1900, ev.TalkStopped()))
+    call.after((2000, gives("agent", "One moment.")), (2300, understood("Hello")))
+    call.after((2400, wants_answer()))
+    assert call.state.response.turn == 1
+
+
 def test_words_of_the_agent_count_as_heard():
     call = begun().after((100, gives("agent", "Hello.")))
     (item,) = call.state.items
