@@ -402,6 +402,29 @@ class TestProvidersEars:
         assert abs(stopped.last_speech_ms - 4_400) <= 50
         assert started.first_speech_ms <= stopped.last_speech_ms
 
+    async def test_speech_is_told_with_its_place_in_all_the_sound_of_the_call(self, rig):
+        rig.double.hears.extend(["one", "two"])
+        session = rig.session(turn_detection="server_vad")
+        async with in_session(Prepared(rig, session)) as (session, ear):
+            await speak_to(session, 50, QUIET)
+            await speak_to(session, 25)
+            await speak_to(session, 40, QUIET)
+            await ear.until_kind(TalkStopped)
+            await session.commit()
+            await ear.until_kind(TranscriptFinal)
+            rig.double.cut_session(1006)
+            await rig.settled()
+            await rig.time_passes(500)
+            await eventually(lambda: len(rig.double.sessions) == 2)
+            await rig.settled()
+            await speak_to(session, 50, QUIET)
+            await speak_to(session, 25)
+            await speak_to(session, 40, QUIET)
+            events = await ear.until_kind(SpeechStopped, 2)
+        kinds = (SpeechStarted, SpeechStopped)
+        places = [event.position_ms for event in events if isinstance(event, kinds)]
+        assert places == pytest.approx([1_000, 1_500, 3_300, 3_800], abs=60)
+
     async def test_a_turn_that_the_call_ends_itself_is_committed(self, rig):
         rig.will_hear("what time")
         session = rig.session(turn_detection="server_vad")

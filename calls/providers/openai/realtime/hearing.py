@@ -150,21 +150,23 @@ class Hearing:
         self._then.spoken_again()
         settings = self._desk.settings
         padding_ms = settings.vad_prefix_ms if settings.turn_detection == "server_vad" else 0
-        first_ms = self._call_ms(int(message["audio_start_ms"]) + padding_ms)
-        self._desk.outlet.put(SpeechStarted(first_speech_ms=first_ms))
+        heard_ms = int(message["audio_start_ms"]) + padding_ms
+        first_ms, place_ms = self._call_ms(heard_ms), self._sound.place_ms(heard_ms)
+        self._desk.outlet.put(SpeechStarted(first_speech_ms=first_ms, position_ms=place_ms))
 
     def speech_stopped(self, message: Message) -> None:
         if (known := self._said_again()) is not None:
             known.item_id = str(message["item_id"])
             return
         self._speaking = False
+        settings = self._desk.settings
+        silence_ms = settings.vad_silence_ms if settings.turn_detection == "server_vad" else 0
+        heard_ms = int(message["audio_end_ms"]) - silence_ms
+        last_ms, place_ms = self._call_ms(heard_ms), self._sound.place_ms(heard_ms)
         utterance = self._utterance(self._sound.take())
         utterance.item_id = str(message["item_id"])
         self._waiting.append(utterance)
-        settings = self._desk.settings
-        silence_ms = settings.vad_silence_ms if settings.turn_detection == "server_vad" else 0
-        last_ms = self._call_ms(int(message["audio_end_ms"]) - silence_ms)
-        self._desk.outlet.put(SpeechStopped(last_speech_ms=last_ms))
+        self._desk.outlet.put(SpeechStopped(last_speech_ms=last_ms, position_ms=place_ms))
         self._desk.outlet.put(TalkStopped(), partial(setattr, utterance, "told", True))
 
     def _said_again(self) -> Utterance | None:

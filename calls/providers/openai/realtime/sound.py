@@ -18,6 +18,7 @@ class Sound:
         self._unsent = 0
         """So many of the last bytes were not sent."""
         self._sent = 0
+        self._taken = 0
         self.size_bytes = 0
         """Of the turn, what was not kept included."""
 
@@ -26,11 +27,16 @@ class Sound:
         """On this connection."""
         return AGENT.ms_of(self._sent)
 
+    def place_ms(self, audio_ms: int) -> int:
+        """Where in all sound of the call that lies which the provider heard at `audio_ms`."""
+        return max(0, AGENT.ms_of(self._taken - self._unsent) - (self.sent_ms - audio_ms))
+
     def add(self, pcm: bytes, *, keep_bytes: int) -> None:
         """Take caller audio, and forget all but the latest."""
         sound = self._resampler.feed(pcm)
         self._kept += sound
         self._unsent += len(sound)
+        self._taken += len(sound)
         self.size_bytes += len(sound)
         if self._unsent >= BATCH_BYTES:
             self.flush()
