@@ -181,7 +181,11 @@ class ClearAudio(Effect):
 
 @dataclass(frozen=True, slots=True)
 class SettleHeard(Effect):
-    """Of this response `heard_ms` were heard, and that is final: the recording keeps so much."""
+    """Of this response `heard_ms` were heard: the recording keeps so much.
+
+    It comes again, each time with less, where the client corrects what it was taken to have heard:
+    a voice session that keeps the conversation itself forgets the rest.
+    """
 
     response_id: int
     heard_ms: int
