@@ -164,15 +164,18 @@ def agent_asked(grant: Grant, model: str) -> str:
     which these clients insist: it stands for the default agent, or for the grant's first one.
 
     Raises:
-        AgentNotFoundError: the grant does not allow that agent, or there is none.
+        AgentNotFoundError: the grant does not allow that agent, or there is none; without a key
+            behind it, it does not allow agents that want a token.
     """
     default = calls_settings().default_agent
     slug = clean_text(model)
     if slug not in calls_settings().agents and not Agent.objects.filter(slug=slug).exists():
         slug = default if grant.allows(default) else grant.agents[0]
-    if not grant.allows(slug):
+    agent = agent_get(slug)
+    without_key = grant.key_id is None
+    if not grant.allows(slug) or (agent.token_required and without_key):
         raise AgentNotFoundError(slug)
-    return agent_get(slug).slug
+    return slug
 
 
 def _hash(text: str) -> str:

@@ -37,7 +37,7 @@ def key() -> str:
     return keys.key_create("Shop", ["demo", "desk"])[1]
 
 
-CLIENT = AsyncClient()
+CLIENT = AsyncClient(enforce_csrf_checks=True)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -299,6 +299,66 @@ async def test_any_query_is_taken(composition, key, query):
     await client.gone()
 
 
+FRAMES = [
+    "",
+    "{",
+    "[]",
+    "null",
+    "NaN",
+    "{}",
+    "\x00",
+    '{"type": 5}',
+    '{"type": "session.update"}',
+    '{"type": "session.update", "session": []}',
+    '{"type": "session.update", "session": {"client_secret": {"value": "x"}}}',
+    '{"type": "session.update", "session": {"client_secret": "\\ud800"}}',
+    '{"type": "session.update", "session": {"client_secret": "' + "x" * 10_000 + '"}}',
+    '{"type": "session.update", "session": {"modalities": 5}}',
+    '{"a":' * 5_000,
+    b"",
+    b"\x00\xff",
+]
+
+
+async def tell(client: Client, frame: str | bytes) -> None:
+    kind = "bytes" if isinstance(frame, bytes) else "text"
+    await client.send_input({"type": "websocket.receive", kind: frame})
+
+
+@pytest.mark.parametrize("frame", FRAMES, ids=range(len(FRAMES)))
+async def test_whatever_comes_before_the_secret_begins_nothing(
+    composition, monkeypatch, caplog, frame
+):
+    monkeypatch.setattr(codec, "TERMS", replace(codec.TERMS, start_ms=200))
+    client = Client()
+    await client.open()
+    await tell(client, frame)
+    assert await client.closed() in (4400, 4401, 4408)
+    assert {message["type"] for message in client.messages} == {"error"}
+    assert composition.calls == []
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    await client.gone()
+
+
+async def test_whatever_comes_in_a_call_is_answered_and_the_call_goes_on(composition, key, caplog):
+    client = Client(**bearer(key))
+    await client.begin()
+    for frame in FRAMES:
+        await tell(client, frame)
+    await client.say({"type": "input_audio_buffer.clear"})
+    await client.until("input_audio_buffer.cleared")
+    kinds = {message["type"] for message in client.messages}
+    assert kinds == {
+        "error",
+        "session.created",
+        "session.updated",
+        "input_audio_buffer.cleared",
+    }
+    assert client.close_code is None
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    await client.gone()
+
+
 async def test_no_token_is_logged_or_kept(composition, key, caplog):
     caplog.set_level("DEBUG")
     token = await secret_for(key)

@@ -198,6 +198,13 @@ def test_a_model_names_an_agent_or_none(allowed, model, reached):
         assert agent_asked(grant, model) == reached
 
 
+def test_an_agent_that_wants_a_token_wants_a_key():
+    Agent.objects.filter(slug="desk").update(token_required=True)
+    with pytest.raises(AgentNotFoundError):
+        agent_asked(Grant(label="page"), "desk")
+    assert agent_asked(Grant(key_id=1), "desk") == "desk"
+
+
 def test_an_agent_in_code_is_named_too(settings):
     settings.CALLS = settings.CALLS | {"AGENTS": {"coded": "somewhere.Agent"}}
     assert agent_asked(Grant(), "coded") == "coded"
