@@ -12,7 +12,7 @@ from calls.conf import calls_settings
 from calls.consumers.base import Receive, SocketConsumer
 from calls.consumers.client import Send
 from calls.domain import events as ev
-from calls.domain.errors import ErrorCode
+from calls.domain.errors import EndReason, ErrorCode
 from calls.domain.state import Response
 from calls.engine.registry import LiveCall
 from calls.ports.tools import Tool, ToolError
@@ -36,8 +36,8 @@ class AvrConsumer(SocketConsumer):
         await self._hang_up()
 
     async def _hang_up(self) -> None:
-        """The closed socket ends the call over there too; that it was wanted only this says."""
-        if self._ami is not None and self._line.ended_here:
+        """Where the agent ended the call, the line goes as well, whatever the dial plan holds."""
+        if self._ami is not None and self._line.ended_by_agent:
             await self._ami.hang_up()
 
     @override
@@ -70,15 +70,15 @@ class AvrConsumer(SocketConsumer):
 
 
 class PhoneLine:
-    """The running call as the tools of the telephone system see it.
-
-    Attributes:
-        ended_here: the agent has asked to hang up.
-    """
+    """The running call as the tools of the telephone system see it."""
 
     def __init__(self) -> None:
-        self.ended_here = False
         self._call: LiveCall | None = None
+
+    @property
+    def ended_by_agent(self) -> bool:
+        state = None if self._call is None else self._call.runner.state
+        return state is not None and state.end_reason is EndReason.AGENT_ENDED
 
     def connect(self, call: LiveCall) -> None:
         self._call = call
@@ -92,7 +92,6 @@ class PhoneLine:
         response = self._response()
         if self._call is None or response is None:
             raise ToolError("The caller has interrupted; the call goes on.")
-        self.ended_here = True
         end = ev.Direction.END_CALL
         self._call.runner.post(ev.ResponseDirected(response_id=response.response_id, direction=end))
 
