@@ -8,16 +8,15 @@ from calls.domain import events as ev
 from calls.domain.effects import Outcome
 from calls.ports.client import Aside, AsideAudio, AsideDone, AsideText, AsideTool
 from calls.wire.base import AsideAsked, AsideCancelled, Inbound
-from calls.wire.realtime.asking import Asked, by_itself
+from calls.wire.realtime.asking import Asked
 from calls.wire.realtime.calls import Calls
 from calls.wire.realtime.refusal import ACTIVE, NOT_ACTIVE, Refusal
 from calls.wire.realtime.response import Counted, Response
-from calls.wire.realtime.settings import Settings
 
 MOST_ASIDES = 4
 
-Make = Callable[[Asked, int | None], Response]
-"""An answer as it is asked for, and the number that the call has for it."""
+Make = Callable[[Asked | None, int | None], Response]
+"""An answer as it is asked for (None: by nobody), and the number that the call has for it."""
 
 _ENDS = {
     Outcome.TOOLS: ("completed", None),
@@ -48,14 +47,14 @@ class Answers:
 
     # The client
 
-    def ask(self, asked: Asked, settings: Settings) -> list[Inbound]:
+    def ask(self, asked: Asked) -> list[Inbound]:
         """The client asks for an answer.
 
         Raises:
             Refusal: one is being made.
         """
         if asked.aside:
-            return self._ask_aside(asked, settings)
+            return self._ask_aside(asked)
         busy = self._open is not None and not self.calls.ready
         if busy or self._asked is not None:
             raise Refusal(ACTIVE, "The conversation has an active response already.")
@@ -63,16 +62,16 @@ class Answers:
         # Where the answer goes on with the results, the call has no use for the second.
         return [*self.calls.go_on(), ev.AnswerAsked(wishes=asked.wishes)]
 
-    def _ask_aside(self, asked: Asked, settings: Settings) -> list[Inbound]:
+    def _ask_aside(self, asked: Asked) -> list[Inbound]:
         if len(self._asides) >= MOST_ASIDES:
             message = f"At most {MOST_ASIDES} responses go on beside the conversation."
             raise Refusal(ACTIVE, message)
         response = self._make(asked, None)
         self._asides[response.response_id] = response
-        response.begin(settings)
+        response.begin()
         return [AsideAsked(response.response_id, asked.items, asked.wishes)]
 
-    def cancel(self, response_id: str | None, settings: Settings) -> list[Inbound]:
+    def cancel(self, response_id: str | None) -> list[Inbound]:
         """The client stops one; without a name that of the conversation.
 
         Raises:
@@ -85,20 +84,21 @@ class Answers:
             self._cancelling = True
             return [ev.AnswerCancelled(response_id=now.answers)]
         if response_id is None and self._asked is not None:
-            self._forget(self._asked, settings)
+            self._forget("client_cancelled")
             return [ev.AnswerCancelled()]
         raise Refusal(NOT_ACTIVE, "There is no such active response.")
 
-    def _forget(self, asked: Asked, settings: Settings) -> None:
-        """It was only asked for; the client is told of it all the same."""
-        self._asked = None
-        response = self._make(asked, 0)
-        response.begin(settings)
-        response.finish("cancelled", self._usage, reason="client_cancelled")
+    def _forget(self, reason: str) -> None:
+        """What was only asked for will not begin; the client is told of it all the same."""
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            response = self._make(asked, 0)
+            response.begin()
+            response.finish("cancelled", self._usage, reason=reason)
 
     # The call
 
-    def began(self, effect: do.SendResponseBegan, settings: Settings) -> None:
+    def began(self, effect: do.SendResponseBegan) -> None:
         now = self._open
         if now is not None and now.answers == effect.response_id:
             return  # it goes on after functions that are none of the client's
@@ -106,9 +106,9 @@ class Answers:
             self._finish(now, "cancelled", "turn_detected")
         self.calls.over()
         self.fault = None
-        asked, self._asked = self._asked or by_itself(settings), None
+        asked, self._asked = self._asked, None
         self._open = self._make(asked, effect.response_id)
-        self._open.begin(settings)
+        self._open.begin()
 
     def text(self, effect: do.SendResponseText) -> None:
         if (now := self._current(effect.response_id)) is not None:
@@ -129,16 +129,19 @@ class Answers:
 
     def made(self, effect: do.SendResponseMade) -> None:
         now = self._current(effect.response_id)
+        if now is not None:
+            self._made(now, effect.outcome)
         if effect.outcome not in (Outcome.TOOLS, Outcome.COMPLETE):
             self._give_up(effect.response_id)
-        if now is None or (effect.outcome is Outcome.TOOLS and not now.calls):
-            return
-        if effect.outcome is Outcome.COMPLETE:
+
+    def _made(self, now: Response, outcome: Outcome) -> None:
+        """A round that calls nothing of the client goes on in the same response."""
+        if outcome is Outcome.COMPLETE:
             now.made = True
             if now.sent or now.asked.text_only:
                 self._finish(now, "completed")
-        else:
-            self._finish(now, *_ENDS[effect.outcome])
+        elif outcome is not Outcome.TOOLS or now.calls:
+            self._finish(now, *_ENDS[outcome])
 
     def sent(self, response_id: int) -> None:
         """All sound has been sent."""
@@ -152,15 +155,19 @@ class Answers:
 
         What was made when it was cut off, and not all sent, ends here.
         """
-        self._give_up(response_id)
         now = self._current(response_id)
-        if now is not None and now.made:
+        if now is not None and not now.made:
+            return  # how it ended is told next
+        if now is not None:
             reason = "client_cancelled" if self._cancelling else "turn_detected"
             self._finish(now, "cancelled", reason)
+        self._give_up(response_id)
 
     def _give_up(self, response_id: int) -> None:
+        """An answer that waited for functions does not go on, though the client asked it to."""
         if self.calls.answer == response_id:
             self.calls.over()
+            self._forget("turn_detected")
 
     def _current(self, response_id: int) -> Response | None:
         now = self._open

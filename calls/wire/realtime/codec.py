@@ -291,7 +291,7 @@ _WRITERS: Mapping[type, Callable[[State, Any], None]] = {
     do.ClearAudio: lambda state, m: state.answers.cleared(m.response_id),
     do.SendSpeech: lambda state, m: state.speech.marked(m, state.settings),
     do.SendTranscript: lambda state, m: state.speech.understood(m, state.settings),
-    do.SendResponseBegan: lambda state, m: state.answers.began(m, state.settings),
+    do.SendResponseBegan: lambda state, m: state.answers.began(m),
     do.SendResponseText: lambda state, m: state.answers.text(m),
     do.SendResponseMade: lambda state, m: state.answers.made(m),
     do.SendTool: lambda state, m: state.answers.tool(m),

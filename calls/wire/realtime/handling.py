@@ -173,11 +173,11 @@ def _create_response(state: State, event: dict[str, Any]) -> list[Inbound]:
         state.out.dialect,
         configures=state.grant.configures,
     )
-    return state.answers.ask(asked, state.settings)
+    return state.answers.ask(asked)
 
 
 def _cancel_response(state: State, event: dict[str, Any]) -> list[Inbound]:
-    return state.answers.cancel(Fields(event).text("response_id"), state.settings)
+    return state.answers.cancel(Fields(event).text("response_id"))
 
 
 HANDLERS: Mapping[str, Handler] = {

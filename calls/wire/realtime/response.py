@@ -28,7 +28,14 @@ class Response:
     """
 
     def __init__(
-        self, out: Out, names: Names, items: Items, asked: Asked, *, answers: int | None
+        self,
+        out: Out,
+        names: Names,
+        items: Items,
+        settings: Settings,
+        *,
+        asked: Asked,
+        answers: int | None,
     ) -> None:
         self.response_id = names.next("resp")
         self.answers = answers
@@ -39,15 +46,14 @@ class Response:
         self._out = out
         self._names = names
         self._items = items
-        self._settings = Settings()
+        self._settings = settings
         self._output: list[Entry] = []
         self._message: Entry | None = None
         self._said: list[str] = []
         self._sound: SoundOut | None = None
         self._sound_bytes = 0
 
-    def begin(self, settings: Settings) -> None:
-        self._settings = settings
+    def begin(self) -> None:
         self._out.put("response.created", response=self._shown("in_progress"))
 
     # Being made

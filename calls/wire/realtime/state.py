@@ -6,7 +6,7 @@ from typing import Any
 from calls.domain.policy import Policy
 from calls.wire.base import Inbound
 from calls.wire.realtime.answers import Answers
-from calls.wire.realtime.asking import Asked
+from calls.wire.realtime.asking import Asked, by_itself
 from calls.wire.realtime.buffer import InputBuffer
 from calls.wire.realtime.dialect import Dialect
 from calls.wire.realtime.items import Entry, Items
@@ -96,8 +96,11 @@ class State:
         known = {key: value for key, value in more.items() if value is not None}
         self.out.put("error", error={"type": kind, "code": code, "message": message, **known})
 
-    def _make(self, asked: Asked, answers: int | None) -> Response:
-        return Response(self.out, self.names, self.items, asked, answers=answers)
+    def _make(self, asked: Asked | None, answers: int | None) -> Response:
+        asked = by_itself(self.settings) if asked is None else asked
+        return Response(
+            self.out, self.names, self.items, self.settings, asked=asked, answers=answers
+        )
 
     def _usage(self, made: list[Entry]) -> dict[str, Any]:
         mine = {entry.item_id for entry in made}

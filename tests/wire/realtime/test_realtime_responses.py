@@ -408,6 +408,19 @@ def test_results_that_come_after_the_interruption_are_handed_on():
     assert wire.tell("response.create")[0] == [ev.AnswerAsked()]
 
 
+def test_an_answer_that_was_to_go_on_and_does_not():
+    wire = with_tools()
+    wire.begins()
+    called(wire)
+    made(wire, "tools")
+    answered(wire)
+    wire.tell("response.create", response={"metadata": {"n": "2"}})
+    created, done = made(wire, "interrupted")
+    assert created["response"]["metadata"] == done["response"]["metadata"] == {"n": "2"}
+    assert done["response"]["status_details"]["reason"] == "turn_detected"
+    assert wire.tell("response.create")[0] == [ev.AnswerAsked()]
+
+
 def test_a_call_that_took_too_long_waits_no_more():
     wire = with_tools()
     wire.begins()
