@@ -226,6 +226,13 @@ def test_the_command_shows_a_key_once(capsys):
     assert text not in listed
 
 
+def test_the_command_lists_until_when_a_key_is_good(capsys):
+    key_create("Shop", expires_at=datetime(2031, 2, 3, 4, 5, tzinfo=UTC))
+    call_command("api_key", "list")
+    listed = capsys.readouterr().out.strip().split("\t")
+    assert listed[2:] == ["until 2031-02-03 04:05", "every agent", "never used"]
+
+
 @pytest.mark.parametrize("by", ["name", "prefix"])
 def test_the_command_revokes_a_key(capsys, by):
     row, text = key_create("Shop")

@@ -62,7 +62,8 @@ class Command(BaseCommand):
     def _list(self) -> None:
         for key in ApiKey.objects.prefetch_related("agents"):
             agents = ",".join(agent.slug for agent in key.agents.all()) or "-"
-            state = "active" if key.active else "revoked"
+            until = f"until {key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else "active"
+            state = until if key.active else "revoked"
             used = f"{key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never used"
             reach = "every agent" if key.all_agents else agents
             self.stdout.write(f"{key.name}\t{key.prefix}…\t{state}\t{reach}\t{used}")
