@@ -31,7 +31,8 @@ def policy_for(settings: Settings, policy: Policy) -> Policy:
         return policy
     turns = settings.turns
     if turns is None:
-        return replace(policy, answers=False, idle_ms=0)
+        # A turn that is committed counts, whatever the agent is saying.
+        return replace(policy, answers=False, interruptible=True, idle_ms=0)
     return replace(
         policy,
         answers=turns.create_response,

@@ -330,6 +330,13 @@ def test_null_is_not_left_out(dialect):
     ]
 
 
+def test_a_turn_that_is_committed_counts_whatever_the_agent_says():
+    wire = Wire(policy=replace(POLICY, interruptible=False))
+    session = {"type": "realtime", "audio": {"input": {"turn_detection": None}}}
+    _, changed = wire.tell("session.update", session=session)[0]
+    assert changed.policy.interruptible
+
+
 @pytest.mark.parametrize(
     ("eagerness", "silence_ms"), [("low", 1_500), ("medium", 900), ("auto", 900), ("high", 500)]
 )
