@@ -10,8 +10,12 @@ AUDIO = Path(__file__).resolve().parents[1] / "fixtures" / "audio"
 KINDS = {"webm": "libopus", "ogg": "libopus", "mp4": "aac"}
 """Chromium's, Firefox's and Safari's."""
 
-STREAMED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-"""An MP4 whose index comes first, as of a recorder that gives it in pieces."""
+STREAMED = {
+    "webm": {"cluster_time_limit": "100"},
+    "ogg": {"page_duration": "100000"},
+    "mp4": {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_duration": "100000"},
+}
+"""As of a recorder that gives its file in pieces: what it has given can be played."""
 
 
 def speech(name="she-sells"):
@@ -20,11 +24,10 @@ def speech(name="she-sells"):
         return wav.readframes(wav.getnframes())
 
 
-def recorded(pcm, kind="webm", *, rate_hz=48_000, layout="stereo", options=None):
+def recorded(pcm, kind="webm", *, rate_hz=48_000, layout="stereo"):
     """A file of this sound."""
     file = io.BytesIO()
-    streamed = STREAMED if kind == "mp4" and options is None else options or {}
-    with av.open(file, "w", format=kind, options=streamed) as container:
+    with av.open(file, "w", format=kind, options=STREAMED[kind]) as container:
         stream = container.add_stream(KINDS[kind], rate=rate_hz, layout=layout)
         resampler = av.AudioResampler("s16", layout, rate_hz)
         for frame in (*resampler.resample(_frame(pcm)), *resampler.resample(None)):

@@ -25,7 +25,7 @@ SECRETS = ("authorization", "token")
 
 TERMS = Terms(
     name="micdrop",
-    message_bytes=1024 * 1024,
+    message_bytes=512 * 1024,
     start_ms=PARAMS_MS,
     # Three times PCM, six times what recorders make; a turn's beginning comes at once, and a
     # client may send all of its file in one piece.
