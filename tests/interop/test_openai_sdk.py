@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from tests.doubles.providers.base import serving_in_thread
 from tests.doubles.providers.openai_http import OpenAIHttpDouble, says
-from tests.interop.calls import Records, agree
+from tests.interop.calls import Records, Seen, agree
 from tests.interop.openai_sdk import BETA, GA, Talk, client_of, talking
 from tests.server.callers import kept_server
 from tests.servers import RealServer
@@ -130,6 +130,8 @@ async def test_a_spoken_turn(server, key, records: Records, dialect):
         await asyncio.sleep(sound_ms / 1000)
         settled(talk)
     record = records.only()
+    caller, agent = records.stored.sound(record.call_id)
+    assert [max(memoryview(sound).cast("h")) > 3_000 for sound in (caller, agent)] == [True, True]
     agree(talk.seen([heard["transcript"]]), record)
     assert record.heard == record.agent, "all of it was sent and not cut"
     assert record.conversation["heard"] == "assumed"
@@ -175,6 +177,41 @@ async def test_turns_that_the_client_ends(server, key, records: Records, dialect
         await talk.until("input_audio_buffer.cleared")
         settled(talk)
     agree(talk.seen([heard["transcript"]]), records.only())
+
+
+async def test_turns_that_the_server_ends_and_the_client_answers(server, key, records: Records):
+    detection = {"type": "server_vad", "silence_duration_ms": 400, "create_response": False}
+    async with talking(server, key, model="plain") as talk:
+        audio = {"input": TRANSCRIBED["input"] | {"turn_detection": detection}}
+        session = await talk.configure(audio=audio)
+        shown = session["audio"]["input"]["turn_detection"]
+        assert detection.items() <= shown.items()
+        await talk.speaks("callers/friday", rest_ms=2_000)
+        heard = await talk.until("conversation.item.input_audio_transcription.completed")
+        assert talk.of("response.created") == [], "nobody asked"
+        done = await talk.answer()
+        assert talk.transcript(done["id"]).startswith("You said:")
+        settled(talk)
+    agree(talk.seen([heard["transcript"]]), records.only())
+
+
+async def test_calls_at_once_do_not_mix(server, key, records: Records):
+    async def call(name: str) -> Seen:
+        async with talking(server, key, dialect=BETA if name < "c" else GA) as talk:
+            words = [f"Hello from {name}", f"Goodbye says {name}"]
+            for text in words:
+                await talk.writes(text)
+                done = await talk.answer()
+                assert talk.transcript(done["id"]).startswith(f"You said: {text}.")
+            settled(talk)
+            return talk.seen(words)
+
+    seen = await asyncio.gather(*map(call, "abcdef"))
+    calls = [records.ended(call_id) for call_id in records.new()]
+    by_first = {record.user[0]: record for record in calls}
+    assert len(by_first) == len(seen)
+    for one in seen:
+        agree(one, by_first[one.user[0]])
 
 
 LONG = (
