@@ -8,9 +8,9 @@ The lock is made with
 so that no registry's address is in it. Nothing is installed into the repository.
 """
 
-import getpass
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -33,7 +33,7 @@ _QUIET = ("--no-audit", "--no-fund", "--no-update-notifier", "--omit-lockfile-re
 
 def cache_folder() -> Path:
     """What is kept from one run of the tests to the next; this user's alone."""
-    folder = Path(tempfile.gettempdir()) / f"voiceapp-interop-{getpass.getuser()}"
+    folder = Path(tempfile.gettempdir()) / f"voiceapp-interop-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     owned = folder.stat()
     assert owned.st_mode & 0o077 == 0, f"others may write into {folder}"

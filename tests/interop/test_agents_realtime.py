@@ -1,5 +1,7 @@
 """`@openai/agents-realtime`, as npm has it, in a whole call with the real server."""
 
+import json
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,9 @@ from tests.interop.realtime import prepared, sounds_in
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(400)]
 
-SCRIPT = Path(__file__).parent / "agents_realtime" / "call.mjs"
+FOLDER = Path(__file__).parent / "agents_realtime"
+SCRIPT = FOLDER / "call.mjs"
+OPENING = FOLDER / "opening.mjs"
 MISTRUSTED = {
     "conversation.item.created",
     "conversation.item.input_audio_transcription.segment",
@@ -58,6 +62,31 @@ def test_a_whole_call(server, records, key, tmp_path):
     assert button["ended_ms"] - button["started_ms"] == cut["audioEndMs"]
     assert button["unheard"]
     assert speech["unheard"]
+
+
+def test_a_secret_opens_a_call_and_configures_it(server, records, key):
+    request = urllib.request.Request(
+        f"{server.url}/v1/realtime/client_secrets",
+        data=json.dumps({"session": {"type": "realtime", "model": "front"}}).encode(),
+        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        secret = json.load(answer)["value"]
+    assert secret.startswith("ek_")
+    url = f"{server.ws_url}/v1/realtime?model=front"
+    done = run_node(OPENING, url, secret)
+    assert done.of("refused") == []
+    assert done.of("error") == []
+    assert "nine to five" in done.of("answer")[0]["text"]
+    assert records.only().conversation["agent_slug"] == "front"
+
+
+def test_a_wrong_key_is_refused_at_once(server, records):
+    done = run_node(OPENING, f"{server.ws_url}/v1/realtime", "sk-voice-wrong", timeout_s=30)
+    (refused,) = done.of("refused")
+    assert "403" in refused["what"]
+    assert done.of("connection")[-1] == {"type": "connection", "state": "disconnected"}
+    assert records.new() == []
 
 
 def _whole(item):
