@@ -4,6 +4,7 @@ import logging
 
 from calls.domain import events as ev
 from calls.engine.registry import LiveCall
+from calls.engine.toolbox import OUTPUT_CHARS
 from calls.ports.errors import ProviderError
 from calls.ports.voice import SessionChange
 from calls.wire.base import (
@@ -74,7 +75,8 @@ def _led(call: LiveCall, inbound: Inbound) -> None:
         case SessionChange():
             call.runner.configure(inbound)
         case ToolResult(tool_call_id, output, failed):
-            answered = ev.ToolFinished(tool_call_id=tool_call_id, output=output, failed=failed)
+            kept = output[:OUTPUT_CHARS]
+            answered = ev.ToolFinished(tool_call_id=tool_call_id, output=kept, failed=failed)
             call.runner.post(answered)
         case AsideAsked(aside_id, items, wishes):
             call.runner.ask_aside(aside_id, items, wishes)

@@ -126,7 +126,8 @@ class VoiceSession(Protocol):
     async def settle(self, response_id: int, heard_ms: int) -> None:
         """Of that response so much was heard, and that is final; comes before what follows it.
 
-        A session that keeps the conversation itself forgets the rest. Unknown ids are ignored.
+        A session that keeps the conversation itself forgets the rest. It may come again, with
+        less, from a client that finds out later. Unknown ids are ignored.
         """
         ...
 

@@ -6,7 +6,7 @@ from calls.conf import calls_settings
 from calls.domain.errors import CallError, ErrorCode
 from calls.models.choosing import TurnDetection
 from calls.models.providers import CASCADE
-from calls.ports.speech import Services
+from calls.ports.speech import Services, TextToSpeech
 from calls.ports.tools import CallInfo, Tool
 from calls.ports.voice import VoiceProfile, VoiceSession
 from calls.providers.cascade.session import Cascade, Manner
@@ -34,6 +34,7 @@ def cascade(
             language=info.language,
             voice=agent.voice,
             speed=agent.speed,
+            voices=_voices(services.tts),
         ),
         profile=VoiceProfile(
             stt=services.stt.name,
@@ -43,6 +44,15 @@ def cascade(
         ),
         clock=CLOCK,
     )
+
+
+def _voices(tts: TextToSpeech | None) -> frozenset[str]:
+    """Those that clients know by name: OpenAI's."""
+    if tts is None or not tts.name.startswith(f"{OPENAI}:"):
+        return frozenset()
+    from calls.providers.openai.realtime.changing import VOICES
+
+    return frozenset(VOICES)
 
 
 def speech_to_speech(agent: AgentSettings) -> bool:
