@@ -156,7 +156,9 @@ async def _agent(slug: str) -> AgentSettings:
         raise CallError(ErrorCode.NO_SUCH_AGENT, "There is no such agent.") from None
 
 
-async def _assemble(hello: Hello, client: Mapping[str, str], given: tuple[Tool, ...]) -> LiveCall:
+async def _assemble(
+    hello: Hello, client: Mapping[str, str], given: tuple[Tool, ...] = ()
+) -> LiveCall:
     agent = _asked_of(await _agent(hello.agent), hello)
     info = CallInfo(
         call_id=secrets.token_hex(16),
