@@ -84,6 +84,10 @@ def test_params_that_do_not_come_are_missed():
     assert codec.close_code(refused.value.code) == 4400
 
 
+def test_an_agent_may_want_params_of_everybody():
+    assert Micdrop(Knock(), params_first=True).greet() is None
+
+
 def test_otherwise_the_call_begins_at_once():
     hello = Micdrop(Knock()).greet()
     assert (hello.push_to_talk, hello.mic_rate_hz, hello.metadata) == (True, 16_000, {})
@@ -101,6 +105,9 @@ def test_the_pace_follows_what_is_known_of_the_client():
     assert not codec.pace.from_end
     codec.assume("1")
     assert codec.pace.from_end
+    assert codec.sends_files
+    codec.assume("2")
+    assert not codec.sends_files
 
 
 @pytest.mark.parametrize(

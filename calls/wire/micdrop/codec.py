@@ -53,14 +53,15 @@ class Micdrop:
     Args:
         knock: `v` in its query says the version, `params=1` that params come first, `audio` how
             the sound of version 1 is sent, `partials=1` and `classification=1` what else is told.
+        params_first: as `params=1`, for agents that let nobody in without.
 
     Attributes:
         version: what the client is taken for.
     """
 
-    def __init__(self, knock: Knock) -> None:
+    def __init__(self, knock: Knock, *, params_first: bool = False) -> None:
         self.terms = TERMS
-        self._query = knock.query
+        self._params_first = params_first or knock.query.get("params") == "1"
         asked = version_of(knock.query.get("v", ""))
         self._certain = asked is not None
         self.version = asked or Version.V2
@@ -89,7 +90,7 @@ class Micdrop:
 
     def greet(self) -> Hello | None:
         """The call, unless params come first."""
-        return None if self._query.get("params") == "1" else self._hello({})
+        return None if self._params_first else self._hello({})
 
     def open(self, frame: Frame) -> Hello:
         """Read the params, in a message of either kind.

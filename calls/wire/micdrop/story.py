@@ -115,8 +115,10 @@ class Story:
         # Entries without an answer of their own are told apart from answers by their sign.
         response_id = item.response_id or -item.item_id
         answer = self._answer(response_id)
+        if item.status is ItemStatus.CANCELLED:
+            answer.whole, answer.said = True, ""
         running = item.status is ItemStatus.IN_PROGRESS
-        if answer.whole or item.status is ItemStatus.CANCELLED or (running and answer.cut):
+        if answer.whole or (running and answer.cut):
             return ()
         whole = _all_of(answer, item, words)
         answer.whole, answer.said = True, ""
