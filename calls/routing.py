@@ -24,8 +24,8 @@ SPEECH_BYTES = 65_536
 """Two seconds of 16 kHz sound: enough for every protocol that sends sound as it is spoken."""
 FILE_BYTES = 1024 * 1024
 """A micdrop client's longest piece of a file; Socket.IO's longest packet."""
-APPEND_BYTES = 4 * 1024 * 1024
-"""A minute of 24 kHz sound in base64, given at once to OpenAI's `input_audio_buffer.append`."""
+APPEND_BYTES = 2 * 1024 * 1024
+"""Half a minute of 24 kHz sound in base64, in one `input_audio_buffer.append`."""
 
 
 def own_pages(scope: Scope) -> bool:
