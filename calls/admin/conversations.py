@@ -14,12 +14,13 @@ from typing_extensions import override
 from calls.admin.filters import (
     InterruptionFilter,
     LatencyFilter,
+    ProtocolFilter,
     RecordingFilter,
     TroubleFilter,
 )
 from calls.admin.review import ReviewAdmin, call_title
 from calls.models import Conversation, ConversationStatus, Recording
-from calls.store.wording import clock, seconds
+from calls.store.wording import clock, protocol_name, seconds
 
 
 @admin.register(Conversation)
@@ -27,12 +28,12 @@ class ConversationAdmin(ReviewAdmin):
     """The list, and what leads from it."""
 
     list_display = (
-        "call", "agent_name", "started", "length", "turn_count", "interrupted", "latency",
-        "end", "recorded",
+        "call", "agent_name", "reached_by", "started", "length", "turn_count", "interrupted",
+        "latency", "end", "recorded",
     )  # fmt: skip
     list_filter = (
-        "status", "end_reason", "agent_slug", InterruptionFilter, LatencyFilter, TroubleFilter,
-        RecordingFilter, "protocol",
+        "status", "end_reason", "agent_slug", ProtocolFilter, InterruptionFilter, LatencyFilter,
+        TroubleFilter, RecordingFilter,
     )  # fmt: skip
     list_select_related = ("agent", "summary", "recording")
     list_per_page = 50
@@ -73,6 +74,10 @@ class ConversationAdmin(ReviewAdmin):
     @admin.display(description="Agent", ordering="agent_slug")
     def agent_name(self, row: Conversation) -> str:
         return row.agent.name if row.agent else row.agent_slug
+
+    @admin.display(description="Protocol", ordering="protocol")
+    def reached_by(self, row: Conversation) -> str:
+        return protocol_name(row.protocol)
 
     @admin.display(description="Started", ordering="started_at")
     def started(self, row: Conversation) -> str:

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from calls.models import Conversation, ServiceUse
 from calls.store.services import UNTROUBLED
+from calls.store.wording import protocols
 
 _FAILED = Exists(
     ServiceUse.objects.filter(conversation=OuterRef("pk")).exclude(outcome__in=UNTROUBLED)
@@ -71,4 +72,14 @@ class TroubleFilter(_Choice):
     conditions = {  # noqa: RUF012 - a constant
         "some": ("Some failed", Q(_FAILED)),
         "none": ("None failed", ~Q(_FAILED)),
+    }
+
+
+class ProtocolFilter(_Choice):
+    """Which client was used, under the names that people know."""
+
+    title = "protocol"
+    parameter_name = "protocol"
+    conditions = {name: (label, Q(protocol=name)) for name, label in protocols().items()} | {
+        "others": ("Another", ~Q(protocol__in=protocols()))
     }

@@ -13,7 +13,7 @@ from calls.store.extracted import Extracted, extracted
 from calls.store.services import Total, TurnServices, services_by_turn, totals
 from calls.store.waits import STAGE_LABELS, Wait, scale_ms_of, waits_of
 from calls.store.waveforms import recording_ms
-from calls.store.wording import clock, counted, seconds
+from calls.store.wording import clock, counted, heard_words, protocol_name, seconds
 
 WHO = {
     Role.USER: "Caller",
@@ -109,6 +109,15 @@ class Review:
     def latency(self) -> str:
         latency_ms = self.conversation.latency_ms
         return "–" if latency_ms is None else seconds(latency_ms)
+
+    @property
+    def protocol(self) -> str:
+        return protocol_name(self.conversation.protocol)
+
+    @property
+    def heard(self) -> str:
+        """How far what is shown as heard can be relied on."""
+        return heard_words(self.conversation.heard)
 
     @property
     def trouble(self) -> str:

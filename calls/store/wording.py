@@ -13,6 +13,26 @@ _TOKEN_PARTS = {
 _TOKENS = ("input_tokens", "output_tokens")
 _COUNTED = {"characters": "character", "character_cost": "charged character"}
 _LASTING = {"audio_ms": "of sound", "spoken_ms": "spoken"}
+_PROTOCOLS = {
+    "browser": "Browser page",
+    "micdrop": "micdrop",
+    "avr": "AVR",
+    "socketio": "Socket.IO",
+    "openai-realtime": "OpenAI Realtime",
+    "twilio": "Twilio",
+}
+_HEARD = {
+    "reported": "The client told how far it had played each answer.",
+    "paced": (
+        "The server sent the sound no faster than it is played, so that it knows to within a"
+        " fraction of a second what the caller had heard of an answer that was cut off."
+    ),
+    "assumed": (
+        "The client keeps the sound and plays it by itself. It is taken to have been played at an"
+        " even pace from its arrival on, unless the client said otherwise: of an answer that was"
+        " cut off the caller may have heard a little more or less than is shown."
+    ),
+}
 _WORDED = {*_TOKENS, *_TOKEN_PARTS, *_COUNTED, *_LASTING}
 
 
@@ -45,3 +65,18 @@ def usage_words(usage: Mapping[str, int]) -> str:
     others = {name: figure for name, figure in usage.items() if figure and name not in _WORDED}
     words += [f"{figure:,} {re.sub('_+', ' ', name)}" for name, figure in others.items()]
     return ", ".join(words)
+
+
+def protocols() -> Mapping[str, str]:
+    """What people call the protocols of this app, by their names on the record."""
+    return _PROTOCOLS
+
+
+def protocol_name(protocol: str) -> str:
+    """What people call it; one of a project's own keeps the name that it gave itself."""
+    return _PROTOCOLS.get(protocol, protocol)
+
+
+def heard_words(heard: str) -> str:
+    """How far what is shown as heard can be relied on."""
+    return _HEARD.get(heard, "")
