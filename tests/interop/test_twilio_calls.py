@@ -75,27 +75,15 @@ def _heard_of(stream, response_id):
     return max(heard, default=0)
 
 
-async def test_a_booking_by_voice(server, records):
-    async with TwilioStream(url_of(server)) as stream:
-        await stream.hears_out()
-        for line in ("appointment", "monday", "name", "yes"):
-            await stream.speaks(f"callers/{line}")
-            await stream.hears_out()
-        await stream.hangs_up()
-    record = records.only()
-    ((name, arguments),) = record.tools
-    assert name == "book_appointment"
-    assert arguments["day"].lower() == "monday"
-    assert record.conversation["end_reason"] == "caller_hung_up"
-    assert not stream.clears
-    assert not record.interrupted()
-
-
 async def test_the_agent_may_be_named_by_a_parameter(server, records):
     async with TwilioStream(url_of(server, ""), parameters={"agent": "demo"}) as stream:
         await stream.hears_out()
         await stream.hangs_up()
-    assert records.only().conversation["agent_slug"] == "demo"
+    record = records.only()
+    assert record.conversation["agent_slug"] == "demo"
+    assert record.conversation["end_reason"] == "caller_hung_up"
+    assert not stream.clears
+    assert not record.interrupted()
 
 
 async def test_an_agent_that_is_not_there_ends_the_stream(server, records):
@@ -108,6 +96,32 @@ async def test_a_dropped_socket_is_a_hang_up(server, records):
     async with TwilioStream(url_of(server)) as stream:
         await stream.hears(300)
     assert records.only().conversation["end_reason"] == "caller_hung_up"
+
+
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [
+        (["{}", "[]", "nonsense", b"\xff", '{"event": "media", "media": 1}'], None),
+        (["x" * 20_000], 4413),
+        (['{"event": "weather"}'] * 2_000, 4429),
+    ],
+    ids=["nonsense", "a long message", "a flood"],
+)
+async def test_nonsense_is_left_out_and_too_much_ends_the_stream(server, records, frames, code):
+    async with TwilioStream(url_of(server)) as other, TwilioStream(url_of(server)) as stream:
+        await stream.hears(100)
+        for frame in frames:
+            await stream.sends(frame)
+        if code is None:
+            await stream.hears_out()
+            await stream.hangs_up()
+        else:
+            assert await stream.closed() == code
+        await other.hears_out()
+        assert other.close_code is None
+        await other.hangs_up()
+    for call_id in records.new():
+        assert records.ended(call_id).conversation["end_reason"] == "caller_hung_up"
 
 
 async def test_only_signed_streams_where_there_is_a_token(start_server):

@@ -103,6 +103,12 @@ class TwilioStream:
             await self._tell("dtmf", dtmf={"track": "inbound_track", "digit": digit})
             await asyncio.sleep(0.1)
 
+    async def sends(self, frame: str | bytes) -> None:
+        """Put a message on the wire that Twilio would not send."""
+        assert self._socket is not None
+        with suppress(ConnectionClosed):
+            await self._socket.send(frame)
+
     async def hangs_up(self) -> None:
         stop = {"accountSid": self._start()["accountSid"], "callSid": self.call_sid}
         await self._tell("stop", stop=stop)
