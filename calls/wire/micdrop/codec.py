@@ -119,9 +119,8 @@ class Micdrop:
         return ()
 
     def _hello(self, params: Mapping[str, Any]) -> Hello:
-        secret = next((params[name] for name in SECRETS if params.get(name)), "")
         return Hello(
-            token=secret if isinstance(secret, str) else "",
+            token=_token(params),
             mic_rate_hz=MICROPHONE_HZ,
             push_to_talk=True,
             pace=self.pace,
@@ -203,6 +202,11 @@ class Micdrop:
 
     def close_code(self, code: ErrorCode) -> int:
         return CLOSE_CODES.get(code, 4400)
+
+
+def _token(params: Mapping[str, Any]) -> str:
+    secret = next((params[name] for name in SECRETS if params.get(name)), "")
+    return secret.removeprefix("Bearer ") if isinstance(secret, str) else ""
 
 
 _READERS: Mapping[Command, Callable[[Micdrop], Received]] = {
