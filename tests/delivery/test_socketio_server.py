@@ -643,6 +643,20 @@ async def test_whatever_is_sent_other_calls_are_unharmed(composition, caplog, pa
     await freed(served)
 
 
+@given(packets=st.lists(PACKETS, max_size=12))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+async def test_whatever_is_posted_is_answered(composition, caplog, packets):
+    served = SocketIO()
+    client = Polling(served)
+    await started(client)
+    body = "\x1e".join(str(packet) for packet in packets).encode(errors="replace")
+    answer = await client.request(method="POST", body=body).run()
+    assert answer.status == 200
+    await client.post("41", "1")
+    assert not any(record.exc_info or record.levelno >= logging.ERROR for record in caplog.records)
+    await freed(served)
+
+
 # Upgrades
 
 
