@@ -59,6 +59,14 @@ def test_what_a_model_reads_of_it(content, text):
         assert "audio" not in part
 
 
+def test_agents_have_words_and_never_null():
+    wire = Wire()
+    item = {"type": "message", "role": "assistant", "content": [{"type": "output_audio"}]}
+    (given,), (added, _) = create(wire, item)
+    assert given.text == "[audio]"
+    assert added["item"]["content"] == [{"type": "output_audio", "transcript": ""}]
+
+
 def test_an_empty_message_is_an_item_and_no_entry():
     wire = Wire()
     inbound, replies = create(wire, message(text=" "))

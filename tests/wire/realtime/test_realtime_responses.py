@@ -165,6 +165,32 @@ def test_words_cut_off_are_incomplete():
     assert wire.do("ClearAudio", response_id=1) == []
 
 
+@pytest.mark.parametrize(
+    ("outcome", "status", "reason"),
+    [("cancelled", "cancelled", "client_cancelled"), ("skipped", "completed", None)],
+)
+def test_silence_comes_before_the_reason(outcome, status, reason):
+    wire = Wire()
+    wire.begins()
+    assert wire.do("ClearAudio", response_id=1) == []
+    made(wire, outcome)
+    done = wire.last("response.done")["response"]
+    assert (done["status"], (done["status_details"] or {}).get("reason")) == (status, reason)
+
+
+def test_the_client_stops_what_is_made_and_not_all_sent():
+    wire = Wire()
+    wire.begins()
+    made(wire, "complete")
+    wire.tell("response.cancel")
+    wire.do("ClearAudio", response_id=1)
+    assert wire.last("response.done")["response"]["status_details"]["reason"] == "client_cancelled"
+    wire.begins(2)
+    made(wire, "complete", response_id=2)
+    wire.do("ClearAudio", response_id=2)
+    assert wire.last("response.done")["response"]["status_details"]["reason"] == "turn_detected"
+
+
 def test_a_failure_says_why():
     wire = Wire()
     wire.begins()
@@ -448,8 +474,10 @@ def test_usage_is_an_estimate_of_everything():
         "conversation.item.create",
         item={"type": "message", "role": "user", "content": "12345678"},
     )
+    wire.caller_speaks(began_ms=300, ended_ms=1_400)
     wire.agent_answers(text="1234", ms=1_000)
     usage = wire.last("response.done")["response"]["usage"]
-    assert usage["input_token_details"] == {"text_tokens": 2, "audio_tokens": 0, "cached_tokens": 0}
+    heard = {"text_tokens": 2, "audio_tokens": 20, "cached_tokens": 0}
+    assert usage["input_token_details"] == heard
     assert usage["output_token_details"] == {"text_tokens": 1, "audio_tokens": 20}
-    assert usage["total_tokens"] == 23
+    assert usage["total_tokens"] == 43

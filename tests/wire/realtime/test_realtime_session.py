@@ -23,7 +23,7 @@ from calls.wire.realtime import (
     session_object,
     token_of,
 )
-from tests.wire.realtime.driving import BETA, GA, POLICY, READY, Wire, valid
+from tests.wire.realtime.driving import BETA, GA, POLICY, READY, Wire, effect, valid
 
 PROTOCOLS = ("realtime", "openai-insecure-api-key.ek_1")
 
@@ -59,6 +59,7 @@ def test_evidence_of_the_handshake(knock, dialect, token):
         ({"input_audio_format": "pcm16"}, BETA),
         ({"voice": "alloy"}, BETA),
         ({"type": "realtime", "voice": "alloy"}, GA),
+        ({"audio": {}, "voice": "alloy"}, GA),
         ({"instructions": "Hi."}, GA),
     ],
 )
@@ -185,6 +186,9 @@ def test_a_secret_in_a_message():
     assert conversation["type"] == "conversation.created"
     inbound = codec.receive(json.dumps({"type": "input_audio_buffer.clear"})).inbound
     assert inbound[0] == SessionChange(system_prompt="Be brief.", voice="alloy")
+    codec.send(effect("SendResponseBegan", response_id=1, turn=1))
+    *_, delta = codec.send(effect("AudioFrame", response_id=1, start_ms=0, ms=10))
+    assert json.loads(delta)["delta"]["type"] == "audio.delta"
 
 
 @pytest.mark.parametrize(
@@ -351,6 +355,22 @@ def test_eagerness_is_a_pause(eagerness, silence_ms):
     valid(GA, wire.said[-1])
 
 
+def test_what_is_left_out_stays():
+    wire = Wire()
+    wire.tell("session.update", session=FULL_GA)
+    inbound, (updated,) = wire.tell("session.update", session={"type": "realtime"})
+    assert inbound == []
+    assert within(FULL_GA, updated["session"])
+
+
+def test_a_tool_that_is_gone_is_not_insisted_on():
+    wire = Wire()
+    wire.tell("session.update", session=FULL_GA)
+    inbound, (updated,) = wire.tell("session.update", session={"type": "realtime", "tools": []})
+    assert inbound == [SessionChange(tools=(), tool_choice="")]
+    assert updated["session"]["tool_choice"] == "auto"
+
+
 def test_unknown_fields_are_none_of_our_business():
     wire = Wire()
     session = {"type": "realtime", "tracing": "auto", "new": {"a": 1}, "truncation": "auto"}
@@ -377,6 +397,7 @@ WRONG = [
         "session.audio.input.format.rate",
     ),
     ({"audio": {"output": {"speed": 2}}}, "session.audio.output.speed"),
+    ({"audio": {"output": {"speed": True}}}, "session.audio.output.speed"),
     ({"audio": {"output": {"voice": {}}}}, "session.audio.output.voice.id"),
     (
         {"audio": {"input": {"turn_detection": {"type": "client_vad"}}}},

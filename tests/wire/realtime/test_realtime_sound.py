@@ -132,6 +132,18 @@ def test_the_clock_counts_what_the_call_never_had():
     assert wire.said[-1]["audio_start_ms"] == 5_900
 
 
+def test_what_was_committed_the_call_has_had():
+    wire = Wire()
+    wire.tell("session.update", session=MANUAL)
+    append(wire, sound(5_000))
+    wire.tell("input_audio_buffer.commit")
+    vad = {"type": "server_vad", "prefix_padding_ms": 100}
+    wire.tell("session.update", session={"audio": {"input": {"turn_detection": vad}}})
+    append(wire, sound(3_000))
+    wire.do("SendSpeech", mark="started", turn=1, position_ms=6_000)
+    assert wire.said[-1]["audio_start_ms"] == 5_900
+
+
 def test_the_server_ends_an_utterance_when_it_is_told():
     wire = Wire()
     append(wire, sound(1_000))
