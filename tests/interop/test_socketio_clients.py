@@ -3,6 +3,8 @@
 import array
 import base64
 import json
+import re
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from calls.wire.socketio import EVENTS_OUT
 from tests.interop.calls import Records, Seen, agree, speech
 from tests.interop.node import Finished, run_node
 from tests.server.test_calls_conversation import level
+from tests.servers import ROOT
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(150)]
 
@@ -355,3 +358,21 @@ def test_the_end_of_the_server_is_the_end_of_the_call(start_server, transports):
         assert left["detail"] == "io server disconnect"
         assert payloads(done, "openai_error") == []
     assert records.only().conversation["end_reason"] == "restarted"
+
+
+def test_the_example_of_the_page_runs(server, records, tmp_path):
+    page = (ROOT / "docs/protocols/socketio.md").read_text()
+    (example,) = re.findall(r"```js\n(.+?)```", page, re.DOTALL)
+    assert "http://127.0.0.1:8000" in example
+    folder = tmp_path / SCRIPT.parent.name
+    folder.mkdir()
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(SCRIPT.parent / name, folder)
+    (folder / "question.pcm").write_bytes(speech("callers/hours", RATE_HZ))
+    script = folder / "example.mjs"
+    ended = "\nsocket.on('transcription_final', () => setTimeout(() => socket.disconnect(), 1500));"
+    script.write_text(example.replace("http://127.0.0.1:8000", server.url) + ended)
+    done = run_node(script, timeout_s=60)
+    assert "caller: what are your opening hours" in done.stdout
+    assert "agent: We are open" in done.stdout
+    assert records.only().metadata == {"campaign": "spring"}

@@ -89,3 +89,17 @@ async def test_bodies_of_any_kind_are_answered(server, records):
         assert (await client.post(address, content=b"4" * 2_000_000)).status_code == 413
         assert (await client.get(address)).status_code == 400
     assert records.only().conversation["end_reason"] == "caller_hung_up"
+
+
+async def test_a_page_that_is_closed_in_mid_poll_has_hung_up(server, records):
+    address = f"{server.url}{QUERY}polling"
+    async with httpx.AsyncClient(timeout=20) as client:
+        opened = (await client.get(address)).text
+        address += f"&sid={json.loads(opened[1:])['sid']}"
+        await client.post(address, content=f"40{SEPARATOR}{event_packet('start')}")
+        said = ""
+        while "response_transcript_final" not in said:
+            said = (await client.get(address)).text
+        with pytest.raises(httpx.ReadTimeout):
+            await client.get(address, timeout=0.5)
+    assert records.only(timeout_s=5).conversation["end_reason"] == "caller_hung_up"
