@@ -146,7 +146,6 @@ class SocketIO:
         self.server = socketio.AsyncServer(
             async_mode="asgi",
             async_handlers=False,
-            serializer=PlainPacket,
             cors_allowed_origins=lambda _origin, _environ: True,  # the door has asked
             max_http_buffer_size=TERMS.message_bytes,
             http_compression=False,  # it would hold the loop, for speech that is hardly smaller
@@ -250,20 +249,6 @@ def _leave(call: LiveCall, client: Connection) -> None:
     if call.runner.client is client:
         call.runner.post(ev.HungUp())
     call.runner.detach(client)
-
-
-class PlainPacket(socketio.packet.Packet):
-    """Without attachments: nobody waits for, or keeps, the rest of a packet."""
-
-    def decode(self, encoded_packet: Any) -> int:
-        """Read it.
-
-        Raises:
-            ValueError: it is none, or has attachments.
-        """
-        if super().decode(encoded_packet):
-            raise ValueError("attachments")
-        return 0
 
 
 @cache

@@ -24,8 +24,9 @@ from tests.delivery.engineio import HEADERS, OPENED, Polling, Request, Socket, e
 from tests.doubles.voice import Wait, Words, milliseconds
 from tests.engine import bench
 from tests.engine.bench import caller_sound
+from tests.servers import ROOT
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(20)]
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(30)]
 
 
 class Calls(Composition):
@@ -53,6 +54,7 @@ def served():
     return SocketIO()
 
 
+PAGE = (ROOT / "docs/protocols/socketio.md").read_text()
 TRANSPORTS = [pytest.param(Polling, id="polling"), pytest.param(Socket, id="websocket")]
 
 
@@ -465,6 +467,17 @@ async def test_more_connections_than_there_are_places_are_refused(composition, s
     assert answer.status == 503
     connected, _ = await Socket(served).wire.connect()
     assert not connected
+
+
+async def test_the_limits_of_the_page_are_those_of_the_code():
+    for figure in (
+        f"| {door.PACKETS_IN_A_POST} |",
+        f"| {door.PACKETS_PER_S} a second, with a reserve of {door.PACKETS_RESERVE};",
+        f"| {door.MOST_CONNECTIONS:,} in a process;",
+        f"| {socketio.MOST_WAITING};",
+        f"pings every {socketio.PING_INTERVAL_S} s, answered within {socketio.PING_TIMEOUT_S} s;",
+    ):
+        assert figure in PAGE
 
 
 # Who may in
