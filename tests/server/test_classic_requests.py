@@ -269,6 +269,14 @@ async def test_requests_leave_no_conversation(server):
     assert Stored(server.var_dir).rows("SELECT * FROM calls_conversation") == []
 
 
+async def test_a_server_that_ends_lets_go_of_a_line(start_server):
+    server = start_server(AVR_HTTP="1")
+    async with Line(server.port, "") as line:
+        await line.says(LINE[0])
+        assert line.answered_s is not None
+        assert await asyncio.to_thread(server.terminate) == 0
+
+
 async def test_without_the_setting_there_is_nothing(start_server):
     server = start_server()
     async with client_of(server) as client:
