@@ -51,18 +51,18 @@ def read_asked(
     """What the client wants.
 
     Args:
-        configures: it may give instructions.
+        configures: it may give instructions, tools, and words of others than the caller.
 
     Raises:
         Refusal: something of it is wrong.
     """
     conversation = response.one_of("conversation", ("auto", "none")) or "auto"
     aside = conversation == "none"
-    given = read_input(response, items)
+    given = read_input(response, items, configures=configures)
     if given is not None and not aside:
         raise invalid(response.at("input"), "left out unless `conversation` is `none`")
     text_only, most = _manner(response, dialect)
-    tools = read_tools(response)
+    tools = read_tools(response) if configures else None
     known = settings.tools if tools is None else tools
     choice = read_tool_choice(response, known) if response.has("tool_choice") else ""
     instructions = response.text("instructions")

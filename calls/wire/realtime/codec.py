@@ -81,6 +81,7 @@ class _Before:
 
     pending: bool
     settings: Settings
+    updated: bool = False
 
 
 class Realtime:
@@ -157,6 +158,7 @@ class Realtime:
         out.decide(dialect_of_session(session))
         try:
             self._before.settings = read_session(session, out.dialect, self._before.settings)
+            self._before.updated = True
         except Refusal as refusal:
             raise WireError(ErrorCode.BAD_MESSAGE, refusal.message, 4400) from None
 
@@ -178,6 +180,8 @@ class Realtime:
         if state.out.decided and not state.out.is_ga:
             conversation = {"id": state.names.conversation, "object": "realtime.conversation"}
             state.out.put("conversation.created", conversation=conversation)
+        if self._before.updated:
+            state.out.put("session.updated", session=state.session())
         return state.out.take()
 
     # From the client

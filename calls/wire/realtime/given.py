@@ -5,7 +5,7 @@ from typing import Any
 from calls.domain.items import Item, Role, Source
 from calls.wire.realtime.items import Entry, Items
 from calls.wire.realtime.reading import Fields
-from calls.wire.realtime.refusal import invalid, missing
+from calls.wire.realtime.refusal import NOT_ALLOWED, Refusal, invalid, missing
 
 MOST_PARTS = 100
 MOST_INPUT = 500
@@ -38,6 +38,17 @@ def read_item(item: Fields, item_id: str) -> Entry:
         **kinds[kind](item),
     }
     return Entry(fields)
+
+
+def only_the_caller(entry: Entry, item: Fields) -> None:
+    """Of a client that may not say what the agent is.
+
+    Raises:
+        Refusal: the item is anything but words of the caller.
+    """
+    if entry.fields["type"] != "message" or entry.fields["role"] != "user":
+        message = "This secret allows messages of the user alone."
+        raise Refusal(NOT_ALLOWED, message, item.path or None)
 
 
 def _message(item: Fields) -> dict[str, Any]:
@@ -96,23 +107,26 @@ def words_of(entry: Entry) -> str:
     return "\n".join(text for text in said if text)
 
 
-def read_input(asked: Fields, items: Items) -> tuple[Item, ...] | None:
+def read_input(asked: Fields, items: Items, *, configures: bool) -> tuple[Item, ...] | None:
     """The `input` of an answer as entries of a conversation; None: there is none.
 
     Raises:
-        Refusal: an item is wrong, or refers to one that is not there.
+        Refusal: an item is wrong, not allowed, or refers to one that is not there.
     """
     given = asked.objects("input", most=MOST_INPUT)
     if given is None:
         return None
-    entries = [_input_entry(item, items) for item in given]
+    entries = [_input_entry(item, items, configures) for item in given]
     return as_items(entries)
 
 
-def _input_entry(item: Fields, items: Items) -> Entry:
+def _input_entry(item: Fields, items: Items, configures: bool) -> Entry:
     if item.values.get("type") == "item_reference":
         return items.get(item.name("id"), item.at("id"))
-    return read_item(item, "")
+    entry = read_item(item, "")
+    if not configures:
+        only_the_caller(entry, item)
+    return entry
 
 
 def as_items(entries: list[Entry]) -> tuple[Item, ...]:

@@ -9,10 +9,17 @@ from calls.wire.base import Inbound
 from calls.wire.realtime.asking import read_asked
 from calls.wire.realtime.buffer import too_little
 from calls.wire.realtime.dialect import dialect_of_session
-from calls.wire.realtime.given import ROLES, read_item, remembered_call, unknown_call, words_of
+from calls.wire.realtime.given import (
+    ROLES,
+    only_the_caller,
+    read_item,
+    remembered_call,
+    unknown_call,
+    words_of,
+)
 from calls.wire.realtime.items import Entry
 from calls.wire.realtime.reading import Fields
-from calls.wire.realtime.refusal import INVALID_VALUE, NOT_ALLOWED, NOT_FOUND, Refusal, missing
+from calls.wire.realtime.refusal import INVALID_VALUE, NOT_FOUND, Refusal, missing
 from calls.wire.realtime.settings import read_session
 from calls.wire.realtime.state import State
 
@@ -85,11 +92,9 @@ def _check_place(state: State, event: dict[str, Any]) -> None:
 
 
 def _message(state: State, entry: Entry, fields: Fields) -> list[Inbound]:
-    role = ROLES[entry.fields["role"]]
-    if role is Role.SYSTEM and not state.grant.configures:
-        message = "This secret does not allow system messages."
-        raise Refusal(NOT_ALLOWED, message, fields.at("role"))
-    return _entry_given(entry, role, words_of(entry))
+    if not state.grant.configures:
+        only_the_caller(entry, fields)
+    return _entry_given(entry, ROLES[entry.fields["role"]], words_of(entry))
 
 
 def _entry_given(entry: Entry, role: Role, text: str) -> list[Inbound]:
@@ -99,8 +104,10 @@ def _entry_given(entry: Entry, role: Role, text: str) -> list[Inbound]:
     return [ev.EntryGiven(role=role, text=text, ref=entry.item_id)]
 
 
-def _called(_state: State, _entry: Entry, _fields: Fields) -> list[Inbound]:
+def _called(state: State, entry: Entry, fields: Fields) -> list[Inbound]:
     """A call of an earlier conversation; it means something once its output is given."""
+    if not state.grant.configures:
+        only_the_caller(entry, fields)
     return []
 
 

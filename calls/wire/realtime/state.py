@@ -25,7 +25,8 @@ class Grant:
     """What a client may do, and what its secret was made with.
 
     Attributes:
-        configures: it may give instructions, of session and answer, and system messages.
+        configures: it may say what the agent is: instructions and tools, of session and answer,
+            and what others than the caller said.
         settings: of the session to begin with.
         expires_at: of the session, in seconds since 1970; None: not shown.
     """
@@ -67,7 +68,7 @@ class State:
         """The session is set to this from now on; what the call is told of it."""
         before, policy = self.settings, self.policy
         if not self.grant.configures:
-            settings = _without_instructions(settings)
+            settings = replace(settings, instructions="", tools=(), tool_choice="")
         self.settings, self.policy = settings, policy_for(settings, policy)
         self.buffer.use(settings.input_format)
         self.buffer.manual = settings.turns is None
@@ -106,7 +107,3 @@ class State:
         mine = {entry.item_id for entry in made}
         before = (entry for entry in self.items if entry.item_id not in mine)
         return usage_of(self.settings.instructions, before, self.speech.heard_ms, made)
-
-
-def _without_instructions(settings: Settings) -> Settings:
-    return replace(settings, instructions="")

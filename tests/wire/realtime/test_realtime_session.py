@@ -154,8 +154,11 @@ def test_what_is_allowed_may_be_known_after_the_greeting():
     wire.codec.greet()
     wire.codec.allow(Grant(configures=False, settings=Settings(instructions="Obey.")))
     wire.codec.ready(READY)
-    wire.tell("session.update", session={"type": "realtime", "instructions": "No."})
-    assert wire.last("session.updated")["session"]["instructions"] == ""
+    tool = {"type": "function", "name": "obey", "description": "", "parameters": {}}
+    session = {"type": "realtime", "instructions": "No.", "tools": [tool]}
+    wire.tell("session.update", session=session)
+    shown = wire.last("session.updated")["session"]
+    assert (shown["instructions"], shown["tools"], shown["tool_choice"]) == ("", [], "auto")
     assert not [i for i in wire.inbound if isinstance(i, SessionChange)]
 
 
@@ -180,7 +183,8 @@ def test_a_secret_in_a_message():
     hello = codec.open(update(client_secret="ek_1"))
     assert hello.token == "ek_1"
     codec.policy = POLICY
-    created, conversation = (json.loads(frame) for frame in codec.ready(READY))
+    created, conversation, updated = (json.loads(frame) for frame in codec.ready(READY))
+    assert updated["type"] == "session.updated"
     assert created["session"]["instructions"] == "Be brief."
     assert created["session"]["voice"] == "alloy"
     assert conversation["type"] == "conversation.created"
