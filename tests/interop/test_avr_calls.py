@@ -3,13 +3,17 @@
 import asyncio
 import base64
 import json
+import re
+import sys
+import wave
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.interop.avr_client import FRAME_BYTES, RATE_HZ, AvrCore
-from tests.interop.calls import Records, Seen, agree
+from tests.interop.calls import Records, Seen, agree, speech
 from tests.server.test_calls_conversation import level
+from tests.servers import ROOT
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
 
@@ -216,6 +220,30 @@ async def test_a_flood_is_let_go_and_the_server_lives(server, records):
     assert records.only().conversation["status"] == "ended"
     async with AvrCore(url_of(server)) as core:
         await core.hears(200)
+
+
+async def test_the_example_of_the_page_runs(server, records, tmp_path):
+    page = (ROOT / "docs/protocols/avr.md").read_text()
+    example = re.search(r"```python\n(.+?)```", page, re.DOTALL)[1]
+    question = tmp_path / "question.wav"
+    with wave.open(str(question), "wb") as wav:
+        wav.setnchannels(1)
+        wav.setsampwidth(2)
+        wav.setframerate(RATE_HZ)
+        wav.writeframes(speech("callers/hours", RATE_HZ))
+    example = example.replace("ws://localhost:8000", server.ws_url)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        example.replace("question.wav", str(question)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert "opening hours" in said.decode()
+    assert "nine to five" in said.decode()
+    assert "Traceback" not in said.decode()
+    assert records.only().metadata["uuid"] == "test-session"
 
 
 async def test_the_secret_opens_the_door(start_server):

@@ -56,6 +56,10 @@ def loudest_hz(pcm):
 # Before the call
 
 
+def test_the_core_speaks_first():
+    assert Avr(Knock()).greet() is None
+
+
 def test_what_comes_before_init_is_kept_and_taken_once_the_call_runs():
     codec = Avr(Knock())
     for frame in (
@@ -207,6 +211,14 @@ def test_an_answer_whose_end_was_never_told_ends_where_the_next_begins():
     assert len(sent_sound(first)) == 1
     assert len(sent_sound(then)) == 2
     assert any(sent_sound(then)[0][:150])
+
+
+def test_words_that_come_after_an_answer_was_told_are_not_told():
+    codec = Avr(Knock())
+    codec.send(do.SendResponseText(1, "Hello.", 0))
+    assert len(codec.send(do.SendResponseMade(1, 0, do.Outcome.COMPLETE))) == 1
+    assert codec.send(do.SendResponseText(1, "More.", 0)) == ()
+    assert codec.send(do.SendResponseMade(1, 1, do.Outcome.COMPLETE)) == ()
 
 
 # Anything whatever
