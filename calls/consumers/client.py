@@ -38,7 +38,11 @@ class SocketClient:
             await self._emit({"type": "websocket.send", kind: frame})
 
     async def close(self, code: int) -> None:
-        """Close it; a client whose protocol has it close first gets its time for that."""
+        """Close it; a client whose protocol has it close first gets its time for that.
+
+        Codes of ours mean something to clients that can come back, and to no others.
+        """
+        code = code if self.codec.terms.resumes else 1000
         grace_ms = self.codec.terms.close_grace_ms
         if not grace_ms or code != 1000 or not self.read:
             await self.close_now(code)
