@@ -35,8 +35,10 @@ async def pass_all(call: LiveCall, received: Received) -> None:
 def pass_on(call: LiveCall, inbound: Inbound) -> None:
     """Hand on what needs no decoding. Never waits."""
     match inbound:
-        case ClientAudio(position, pcm):
-            call.intake.take(call.intake.position if position is None else position, pcm)
+        case ClientAudio(None, pcm):
+            call.intake.take_next(pcm)
+        case ClientAudio(int(position), pcm):
+            call.intake.take(position, pcm)
         case ev.Event():
             _happened(call, inbound)
         case TurnsMode(push_to_talk):
@@ -92,4 +94,4 @@ async def _decoded(call: LiveCall, file: EncodedAudio) -> None:
         extra = {"call_id": call.call_id, "kind": error.kind}
         logger.warning("the client's sound could not be decoded", extra=extra)
         return
-    call.intake.take(call.intake.position, pcm)
+    call.intake.take_next(pcm)

@@ -129,7 +129,11 @@ class Intake:
             self._stop_speech()
         self._post(ev.Muted(muted=muted))
 
-    def take(self, position: int, pcm: bytes) -> None:
+    def take_next(self, pcm: bytes) -> None:
+        """Take a frame of a client that counts no samples: it follows what came before."""
+        self.take(self._position, pcm, counted=False)
+
+    def take(self, position: int, pcm: bytes, *, counted: bool = True) -> None:
         """Take a frame, s16le mono at the client's rate; what was had before is dropped."""
         fresh = self._fresh(position, pcm)
         if not fresh:
@@ -137,7 +141,7 @@ class Intake:
         sound = self._resampler.feed(fresh) if self._resampler is not None else fresh
         if self._muted:
             sound = bytes(len(sound))
-        self._place(sound)
+        self._place(sound, counted=counted)
         if self._muted or not sound:
             return
         if self._push_to_talk:
@@ -196,8 +200,8 @@ class Intake:
         self._position += samples + min(0, ahead)
         return pcm[-min(0, ahead) * SAMPLE_BYTES :]
 
-    def _place(self, sound: bytes) -> None:
-        began_ms = self._timeline.take(len(sound) // SAMPLE_BYTES)
+    def _place(self, sound: bytes, *, counted: bool) -> None:
+        began_ms = self._timeline.take(len(sound) // SAMPLE_BYTES, counted=counted)
         if self._recording is not None and sound:
             self._recording.caller(began_ms, sound)
 

@@ -11,6 +11,11 @@ DRIFT_MS = 40
 """How far that clock may lag. What is smaller is left alone: each step is a gap in the sound."""
 
 
+PAUSE_MS = 1_500
+"""Sound that counts no samples and comes so much later than the sound before it was spoken after
+a pause, in which its client sent nothing."""
+
+
 class Timeline:
     """Tells the time of a sound by the client's count of samples; arrival only says when it began.
 
@@ -31,11 +36,17 @@ class Timeline:
         self.samples = 0
         """How many samples of `audio.CALLER` have passed."""
 
-    def take(self, samples: int) -> int:
-        """So many samples have arrived; returns when they were spoken."""
+    def take(self, samples: int, *, counted: bool = True) -> int:
+        """So many samples have arrived; returns when they were spoken.
+
+        Args:
+            counted: the client counts samples, those that it does not send among them.
+        """
         began = self.samples
         self.samples += samples
         now_ms = self._now_ms()
+        if not counted:
+            self._resume(now_ms, now_ms - _ms(self.samples))
         self._follow(now_ms, now_ms - _ms(self.samples))
         return self.ms_at(began)
 
@@ -61,6 +72,12 @@ class Timeline:
         if not catching_up and self._least_origin_ms - self._origin_ms > DRIFT_MS:
             self._origin_ms = self._least_origin_ms
         self._watch(now_ms, origin_ms)
+
+    def _resume(self, now_ms: int, origin_ms: int) -> None:
+        """After a pause the count says nothing any more, and arrival all."""
+        if self._origin_ms is not None and origin_ms - self._origin_ms > PAUSE_MS:
+            self._origin_ms = origin_ms
+            self._watch(now_ms, origin_ms)
 
     def _watch(self, now_ms: int, origin_ms: int) -> None:
         self._watched_from_ms = now_ms
