@@ -138,10 +138,33 @@ async def refuse(_scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "websocket.close", "code": 4404})
 
 
+class _Socket:
+    """Knows whether it is open: a server keeps one whose application has left, and all it gets."""
+
+    def __init__(self, receive: Any, send: Any) -> None:
+        self.open = False
+        self._receive = receive
+        self._send = send
+
+    async def receive(self) -> Any:
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            self.open = False
+        return message
+
+    async def send(self, message: Any) -> None:
+        if message["type"] in ("websocket.accept", "websocket.close"):
+            self.open = message["type"] == "websocket.accept"
+        await self._send(message)
+
+
 def _guarded(route: Route) -> Application:
     async def serve(scope: Any, receive: Any, send: Any) -> None:
         open_to = route.served and route.lets_in(scope)
-        await (route.application if open_to else refuse)(scope, receive, send)
+        socket = _Socket(receive, send)
+        await (route.application if open_to else refuse)(scope, socket.receive, socket.send)
+        if socket.open:
+            await send({"type": "websocket.close", "code": 1000})
 
     return serve
 

@@ -226,3 +226,35 @@ def test_elsewhere_the_server_takes_little(path):
 
 def test_all_protocols_are_served_unless_the_settings_say_otherwise():
     assert set(calls_settings().protocols) == set(PROTOCOLS)
+
+
+# What stays behind
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("way", ["left", "closed", "gone", "refused"])
+async def test_a_socket_whose_application_has_left_is_closed_once(doors, way):
+    async def application(scope, receive, send):
+        await receive()
+        if way == "refused":
+            await send({"type": "websocket.close", "code": 4403})
+            return
+        await send({"type": "websocket.accept"})
+        if way == "closed":
+            await send({"type": "websocket.close", "code": 4000})
+        if way == "gone":
+            await receive()
+
+    route = Route(protocol="avr", pattern="", application=application, lets_in=routing.anybody)
+    heard = iter([{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1006}])
+    sent = []
+
+    async def receive():
+        return next(heard)
+
+    async def send(message):
+        sent.append(message)
+
+    await routing._guarded(route)({"type": "websocket", "headers": []}, receive, send)
+    codes = [message["code"] for message in sent if message["type"] == "websocket.close"]
+    assert codes == {"left": [1000], "closed": [4000], "gone": [], "refused": [4403]}[way]
