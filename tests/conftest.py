@@ -49,6 +49,7 @@ def pytest_report_header() -> list[str]:
     return [f"missing: {remedy}" for remedy in lacking]
 
 
+@pytest.hookimpl(tryfirst=True)  # what distributes the tests reads the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what costs money, unless it was asked for by name; say what shares a process."""
     for item in items:
