@@ -1,5 +1,6 @@
-"""Takes the pictures in docs/images: `.venv/bin/python tools/screenshots.py`.
+"""Takes the pictures in docs/images: `.venv/bin/python tools/screenshots.py [GROUP...]`.
 
+A group is one of `page`, `protocols` and `services`; without any, all pictures are taken.
 The real server, real calls in Chromium with speech as its microphone. Needs what the tests need;
 see requirements-dev.txt.
 """
@@ -16,6 +17,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from picture_calls import all_at_once, by_telephone  # noqa: E402 - a script beside this one
 from playwright.async_api import Page, Playwright, async_playwright  # noqa: E402
 
 from tests.doubles.chromium import ALLOWED, ARGUMENTS, CAPTURE, DEVICES  # noqa: E402
@@ -31,18 +33,11 @@ BYTES_MAX = 200_000
 DESKTOP = {"width": 1240, "height": 800}
 PHONE = {"width": 390, "height": 800}
 REVIEW = {"width": 1280, "height": 1060}
-LIST = {"width": 1600, "height": 660}
+TALL = {"width": 1280, "height": 1180}
+LIST = {"width": 1600, "height": 760}
 STORY = (10_500, "hours", 4_300, "friday", 8_500, "goodbye")
 HOURS = (3_000, "hours", 30_000)
 BOOKING = (3_000, "appointment", 4_300, "monday", 30_000)
-GOODBYE = "Thank you, goodbye"
-TYPED = (
-    ("Where can I park?", "How much is a cleaning?", GOODBYE),
-    ("Do you take credit cards?", GOODBYE),
-    ("I need an appointment", "Tuesday at ten", "Anna Baker", "Yes", GOODBYE),
-    ("Are you a robot?", "What can you do?"),
-    ("How do I get there by bus?",),
-)
 _STATS = "document.querySelector('voice-call').stats"
 _POLL_MS = 30
 _POLLS = 2_000
@@ -155,29 +150,6 @@ async def a_short_call(
         await until(page, lambda stats: stats["stage"] == "ended")
 
 
-async def typed_call(server: RealServer, lines: tuple[str, ...]) -> None:
-    """Somebody else who calls, so that the list has something to show."""
-    async with Caller(server.ws_url, hasty=False) as caller:
-        await caller.start()
-        await caller.hears_out(60)
-        *asked, last = lines
-        for line in asked:
-            await caller.asks(line, 60)
-        if last != GOODBYE:
-            await caller.asks(last, 60)
-            await caller.hangs_up()
-            return
-        await caller.types(last)
-        await caller.message("end", timeout_s=60)
-
-
-async def typed_calls(server: RealServer) -> None:
-    """All of them at once."""
-    async with asyncio.TaskGroup() as group:
-        for lines in TYPED:
-            group.create_task(typed_call(server, lines))
-
-
 async def the_review(
     camera: Camera, server: RealServer, password: str, name: str, **options: Any
 ) -> None:
@@ -194,6 +166,23 @@ async def the_review(
         await shoot(page, name)
         if name == "review":
             await page.locator(".waits").screenshot(path=IMAGES / "review-waits.png")
+
+
+async def the_protocols(camera: Camera, installation: Installation, place: Path) -> None:
+    """Calls by several protocols, as the list and a review show them."""
+    server = installation.start(place / "protocols", {})
+    try:
+        await all_at_once(server)
+        await by_telephone(server)
+        await the_list(camera, server, installation.admin_password)
+        async with camera.page(f"{server.url}/", viewport=TALL) as page:
+            reviewer = Reviewer(page, server.url)
+            await reviewer.log_in(installation.admin_password)
+            await reviewer.open_conversation("4711")
+            await page.wait_for_timeout(500)
+            await shoot(page, "review-avr")
+    finally:
+        server.kill()
 
 
 async def the_list(camera: Camera, server: RealServer, password: str) -> None:
@@ -238,14 +227,12 @@ async def _shoot_services(camera: Camera, server: RealServer, password: str) -> 
         await section.screenshot(path=IMAGES / "agent-services.png")
 
 
-async def pictures(playwright: Playwright, installation: Installation, place: Path) -> None:
-    """All of them, in a folder for what is not kept."""
-    camera = Camera(playwright, place)
+async def the_page(camera: Camera, installation: Installation, place: Path) -> None:
+    """The call page, and the review of a call by it."""
     server = installation.start(place / "var", {})
     short = partial(a_short_call, camera, server)
     review = partial(the_review, camera, server, installation.admin_password)
     try:
-        await typed_calls(server)
         dark = {"viewport": DESKTOP, "color_scheme": "dark"}
         phone = {"viewport": PHONE, "device_scale_factor": 1.5}
         await short("call-dark", HOURS, speaking(2, 2_000), **dark)
@@ -254,10 +241,11 @@ async def pictures(playwright: Playwright, installation: Installation, place: Pa
         await review("review", viewport=REVIEW)
         await review("review-dark", viewport=REVIEW, color_scheme="dark")
         await review("review-phone", **phone)
-        await the_list(camera, server, installation.admin_password)
     finally:
         server.kill()
-    await the_services(camera, installation, place)
+
+
+GROUPS = {"page": the_page, "protocols": the_protocols, "services": the_services}
 
 
 def main() -> None:
@@ -270,7 +258,8 @@ def main() -> None:
 
 async def _run(installation: Installation, place: Path) -> None:
     async with async_playwright() as playwright:
-        await pictures(playwright, installation, place)
+        for group in sys.argv[1:] or GROUPS:
+            await GROUPS[group](Camera(playwright, place), installation, place)
 
 
 if __name__ == "__main__":
