@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from django.conf import settings
 from hypothesis import settings as hypothesis_settings
+from xdist.scheduler import LoadScopeScheduling as Scheduler
 
 from tests import needs
-from tests.servers import Installation, RealServer
+from tests.servers import ROOT, Installation, RealServer
 
 _PLAIN_STATIC_FILES = "django.contrib.staticfiles.storage.StaticFilesStorage"
 
@@ -49,13 +52,27 @@ def pytest_report_header() -> list[str]:
     return [f"missing: {remedy}" for remedy in lacking]
 
 
-@pytest.hookimpl(tryfirst=True)  # what distributes the tests reads the marks
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
+    """Share the tests out by file: what a file makes for its tests, it makes once."""
+    return _ByFile(config, log)
+
+
+class _ByFile(Scheduler):
+    """All files with a browser go to one process: two at once would disturb each other's sound."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "browser" if _has_browser(file) else file
+
+
+@cache
+def _has_browser(file: str) -> bool:
+    return "mark.browser" in (ROOT / file).read_text()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what costs money, unless it was asked for by name; say what shares a process."""
-    for item in items:
-        # Two browsers at once would disturb each other's sound.
-        group = "browser" if item.get_closest_marker("browser") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Leave out what costs money, unless it was asked for by name."""
     if "live" in config.option.markexpr:
         return
     live = [item for item in items if item.get_closest_marker("live")]
