@@ -108,7 +108,7 @@ def split_recorded(item: Item, heard_ms: int) -> tuple[str, str]:
     share = (heard_ms - since.at_ms) / (until.at_ms - since.at_ms)
     reached = since.end_char + int(max(0, until.end_char - since.end_char) * share)
     first, heard = (min(max(0, chars), len(text)) for chars in (since.end_char, reached))
-    while first < heard < len(text) and not _is_word_end(text, heard):
+    while first < heard < len(text) and not is_word_end(text, heard):
         heard -= 1
     return text[:heard], text[heard:]
 
@@ -152,12 +152,12 @@ def _heard_chars(segment: Segment, into_ms: int, length_ms: int) -> int:
         reached = max((m.end_char for m in segment.marks if m.at_ms <= into_ms), default=0)
         return min(max(0, reached), len(text))
     chars = len(text) * into_ms // length_ms
-    while chars and not _is_word_end(text, chars):
+    while chars and not is_word_end(text, chars):
         chars -= 1
     return chars
 
 
-def _is_word_end(text: str, chars: int) -> bool:
+def is_word_end(text: str, chars: int) -> bool:
     """Whether `text` may be parted there: before a space, or after a sign of a spaceless script."""
     return text[chars].isspace() or east_asian_width(text[chars - 1]) in "WF"
 

@@ -8,7 +8,13 @@ from typing import Any
 from calls.domain import effects as do
 from calls.domain import events as ev
 from calls.domain import playback, timers
-from calls.domain.conversation import add_item, change_item, context_of, last_user_item
+from calls.domain.conversation import (
+    add_item,
+    change_item,
+    context_of,
+    is_word_end,
+    last_user_item,
+)
 from calls.domain.draft import Draft
 from calls.domain.errors import EndReason
 from calls.domain.items import Item, ItemStatus, Role, Source
@@ -133,14 +139,28 @@ def on_text(draft: Draft, event: ev.ResponseText) -> None:
     now = current(draft, event.response_id)
     if now is None or now.produced:
         return
+    gap = _gap(now, event.text)
+    said = now.segments
+    if gap:
+        said = (*said[:-1], replace(said[-1], text=said[-1].text + gap))
     segment = Segment(event.text, now.audio_ms)
     draft.respond(
-        segments=(*now.segments, segment),
+        segments=(*said, segment),
+        spoken_round=now.rounds,
         llm=event.provider or now.llm,
         progress_ms=draft.at_ms,
     )
     draft.stamp(first_text_ms=draft.at_ms)
-    draft.do(do.SendResponseText(now.response_id, event.text, segment.start_ms))
+    draft.do(do.SendResponseText(now.response_id, gap + event.text, segment.start_ms))
+
+
+def _gap(now: Response, text: str) -> str:
+    """What parts the words before a tool from those after it, where the model leaves nothing."""
+    before = now.text
+    if not before or not text or now.spoken_round == now.rounds:
+        return ""
+    parted = before[-1].isspace() or is_word_end(before + text, len(before))
+    return "" if parted else " "
 
 
 def on_audio(draft: Draft, event: ev.ResponseAudio) -> None:

@@ -63,6 +63,8 @@ class Response:
     tools_used: bool = False
     """This round asked for tools: another one follows."""
     rounds: int = 0
+    spoken_round: int = 0
+    """The round of the latest piece."""
     played_ms: int = 0
     played_at_ms: int | None = None
     buffered_ms: int = 0

@@ -55,6 +55,32 @@ def test_one_tool():
     assert (item.tool_call_id, item.arguments, item.started_ms, item.ended_ms) == ("a", "{}", 3000, 3500)  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "gap"),
+    [
+        ("One moment.", "It is four.", " "),
+        ("One moment. ", "It is four.", ""),
+        ("One moment.", " It is four.", ""),
+        ("お待ちください。", "四時です。", ""),
+        ("One moment.", "", ""),
+    ],
+)
+def test_words_before_a_tool_and_after_it_are_parted(before, after, gap):
+    call = asked()
+    call.play(
+        (3000, words(1, before), [f"show text 1 from 0: {before}"]),
+        (3050, sound(1, 500), ["sound 1: 500"]),
+        (3100, wants_tool(1, "a", "clock"), [...]),
+        (3110, made(1), []),
+        (3500, tool_done("a", "16:00"), [...]),
+        (3600, words(1, after), [f"show text 1 from 500: {gap}{after}"]),
+        (3700, sound(1, 1000), ["sound 1: 1000"]),
+        (3710, made(1), [..., "finish 1"]),
+        (5210, heard_out(1), [...]),
+    )
+    assert call.state.items[-1].text == before + gap + after
+
+
 def test_a_tool_that_is_done_before_the_model_is():
     asked().play(
         (3000, wants_tool(1, "a"), [...]),
