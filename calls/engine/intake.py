@@ -202,8 +202,9 @@ class Intake:
 
     def _place(self, sound: bytes, *, counted: bool) -> None:
         began_ms = self._timeline.take(len(sound) // SAMPLE_BYTES, counted=counted)
-        if self._recording is not None and sound:
-            self._recording.caller(began_ms, sound)
+        within = sound[CALLER.bytes(max(0, -began_ms)) :]
+        if self._recording is not None and within:
+            self._recording.caller(max(0, began_ms), within)
 
     # Detection
 

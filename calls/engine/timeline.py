@@ -37,7 +37,7 @@ class Timeline:
         """How many samples of `audio.CALLER` have passed."""
 
     def take(self, samples: int, *, counted: bool = True) -> int:
-        """So many samples have arrived; returns when they were spoken.
+        """So many samples have arrived; returns when they were spoken, below 0 before the call.
 
         Args:
             counted: the client counts samples, those that it does not send among them.
@@ -48,7 +48,7 @@ class Timeline:
         if not counted:
             self._resume(now_ms, now_ms - _ms(self.samples))
         self._follow(now_ms, now_ms - _ms(self.samples))
-        return self.ms_at(began)
+        return (self._origin_ms or 0) + _ms(began)
 
     def skip(self, samples: int) -> None:
         """Samples that never came: muted at the source, or lost."""

@@ -439,6 +439,7 @@ async def test_a_gap_that_the_client_tells_of_counts_as_sound():
 @settings(deadline=None)
 async def test_however_frames_are_cut_repeated_and_overlapped_no_sample_comes_twice(cuts, repeats):
     bench = Bench(detected=False)
+    bench.later_ms = 200
     sound = caller_sound(0, 200)
     at = 0
     for number, cut in enumerate([*cuts, 200 * MS]):
@@ -449,6 +450,18 @@ async def test_however_frames_are_cut_repeated_and_overlapped_no_sample_comes_tw
     assert bench.intake.position == 200 * MS
     assert bench.sound() == sound
     assert b"".join(piece.pcm for piece in bench.recording.pieces["caller"]) == sound
+
+
+async def test_sound_from_before_the_call_is_heard_and_not_recorded():
+    bench = Bench(detected=False)
+    bench.later_ms = 20
+    bench.intake.take_next(caller_sound(0, 3_000))
+    await bench.clock.advance(100)
+    bench.intake.take_next(caller_sound(3_000, 100))
+    assert bench.sound() == caller_sound(0, 3_100)
+    (first, then) = bench.recording.pieces["caller"]
+    assert (first.start_ms, first.pcm) == (0, caller_sound(2_980, 20))
+    assert (then.start_ms, then.pcm) == (20, caller_sound(3_000, 100))
 
 
 async def test_a_gap_is_stepped_over():
