@@ -1,5 +1,6 @@
 """What every test stands on: the machine's abilities, a place of its own, chance under control."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import cache
@@ -58,8 +59,29 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
     return _ByFile(config, log)
 
 
+_LONGEST = ("browser", "tests/interop/", "tests/server/", "tests/faults/", "tests/bootstrap/")
+"""What takes minutes begins first, so that nobody waits for it alone."""
+
+
+class _LongestFirst(OrderedDict[str, Any]):
+    def popitem(self, last: bool = True) -> tuple[str, Any]:
+        """The next file."""
+        if not self:
+            return super().popitem(last)
+        scope = min(self, key=_rank)  # of equals the first
+        return scope, self.pop(scope)
+
+
+def _rank(scope: str) -> int:
+    return next((n for n, start in enumerate(_LONGEST) if scope.startswith(start)), len(_LONGEST))
+
+
 class _ByFile(Scheduler):
     """All files with a browser go to one process: two at once would disturb each other's sound."""
+
+    def __init__(self, config: pytest.Config, log: Any) -> None:
+        super().__init__(config, log)
+        self.workqueue = _LongestFirst()
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
