@@ -19,7 +19,7 @@ from tests.servers import ROOT, Installation, RealServer
 _PLAIN_STATIC_FILES = "django.contrib.staticfiles.storage.StaticFilesStorage"
 
 hypothesis_settings.register_profile("dev", max_examples=50, deadline=timedelta(seconds=2))
-hypothesis_settings.register_profile("ci", max_examples=500, deadline=None)
+hypothesis_settings.register_profile("ci", max_examples=200, deadline=None)
 hypothesis_settings.load_profile("ci" if needs.INSISTS else "dev")
 
 

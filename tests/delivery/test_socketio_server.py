@@ -636,6 +636,7 @@ PACKETS = st.one_of(
 )
 
 
+@pytest.mark.timeout(120)
 @given(packets=st.lists(PACKETS, max_size=12))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 async def test_whatever_is_sent_other_calls_are_unharmed(composition, caplog, packets):

@@ -178,9 +178,9 @@ def test_hostile_text_costs_linear_time(unit):
     def cost_s(times):
         text, best = unit * times, 9.0
         for _ in range(3):
-            began = time.perf_counter()
+            began = time.thread_time()  # whatever else the machine does
             expansions(text, "en")
-            best = min(best, time.perf_counter() - began)
+            best = min(best, time.thread_time() - began)
         return best
 
     expansions("warm", "en")

@@ -117,7 +117,7 @@ def test_what_modules_name_by_their_own_address_is_served_under_its_plain_name(
         assert headers["Content-Type"].startswith("text/javascript"), path
 
 
-@pytest.mark.parametrize("path", ["/ws/nowhere/", "/", "/admin/"])
+@pytest.mark.parametrize("path", ["/ws/nowhere/", "/call/demo/", "/admin/"])
 def test_a_socket_to_an_unknown_address_is_refused_without_a_trace(server, path):
     said = len(server.log())
     with pytest.raises(InvalidStatus) as refused:
