@@ -202,9 +202,11 @@ class Intake:
 
     def _place(self, sound: bytes, *, counted: bool) -> None:
         began_ms = self._timeline.take(len(sound) // SAMPLE_BYTES, counted=counted)
-        within = sound[CALLER.bytes(max(0, -began_ms)) :]
-        if self._recording is not None and within:
-            self._recording.caller(max(0, began_ms), within)
+        if not counted:
+            # What a client kept until the call began has no place in it.
+            sound = sound[CALLER.bytes(max(0, -began_ms)) :]
+        if self._recording is not None and sound:
+            self._recording.caller(max(0, began_ms), sound)
 
     # Detection
 

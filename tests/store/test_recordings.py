@@ -207,6 +207,6 @@ async def first_file(folder, larger_than: int):
     async with asyncio.timeout(5):
         while True:
             for path in folder.glob("*/*.wav"):
-                if path.stat().st_size > larger_than:
+                if path.stat().st_size > larger_than and parse(path.read_bytes()).data_bytes:
                     return path
             await asyncio.sleep(0.01)
