@@ -259,6 +259,8 @@ class TestDatabase:
         for number in range(21, 31):
             await through.write(unit(number))
         while journal.size_bytes:
+            # Without a pause a slow disk spills faster than the journal is worked off.
+            await asyncio.sleep(0.2)
             await through.write(unit(30))
         await in_database(through.close)
         stored = await in_database(lambda: list(ItemRow.objects.values_list("item_id", flat=True)))
