@@ -1,5 +1,6 @@
 """The gateway acknowledges what survives a kill, and waits for the database on nobody's behalf."""
 
+import asyncio
 import os
 import threading
 from concurrent.futures import Future
