@@ -46,9 +46,14 @@ class HungUp(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndAsked(Event):
-    """Somebody other than caller or agent wants it over: staff, a restart, a cap."""
+    """Somebody other than caller or agent wants it over: staff, a restart, a cap.
+
+    `once_free`: what is being said is answered and heard first; an idle call ends at once, and so
+    does one whose client is away. The caller may go on as long as the server lets it.
+    """
 
     reason: EndReason
+    once_free: bool = False
 
 
 # The caller

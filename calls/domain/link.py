@@ -22,6 +22,8 @@ def on_call_started(draft: Draft, _event: ev.CallStarted) -> None:
         return
     if policy.first_message:
         responses.speak(draft, policy.first_message)
+        if policy.generate_first:
+            draft.set(unanswered=True)
     elif policy.generate_first:
         responses.create(draft)
 
@@ -78,7 +80,19 @@ def on_hung_up(draft: Draft, _event: ev.HungUp) -> None:
 
 
 def on_end_asked(draft: Draft, event: ev.EndAsked) -> None:
-    end(draft, event.reason)
+    if event.once_free and draft.state.link is Link.ATTACHED:
+        draft.set(leaving=draft.state.leaving or event.reason)
+    else:
+        end(draft, event.reason)
+
+
+def leave_when_free(draft: Draft, *, free: bool) -> None:
+    """End a call that was asked to, now that nobody speaks, or nobody is there to hear it."""
+    state = draft.state
+    if state.leaving is None:
+        return
+    if state.link is Link.DETACHED or (state.link is Link.ATTACHED and free):
+        end(draft, state.end_reason or state.leaving)
 
 
 def on_max_call(draft: Draft) -> None:

@@ -46,6 +46,7 @@ def step(state: CallState, event: ev.Event) -> Step:
     draft = Draft(state, event.at_ms)
     _HANDLERS[type(event)](draft, event)
     floor.pass_on(draft)
+    link.leave_when_free(draft, free=phase(draft.state) is do.Phase.LISTENING)
     link.close_when_done(draft)
     _follow_phase(draft, phase(state))
     return draft.state, tuple(draft.effects)

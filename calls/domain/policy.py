@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class Policy:
     """How an agent behaves in a call. Times in milliseconds; a limit of 0 means none.
 
-    `first_message` None with `generate_first` False: the caller speaks first.
+    `first_message` None with `generate_first` False: the caller speaks first. With both, the first
+    message is said, and then comes what the model finds to say.
     """
 
     greets: bool = True

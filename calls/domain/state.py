@@ -178,6 +178,8 @@ class CallState:
     """Utterances in a row of which nothing was understood."""
     idle_prompts: int = 0
     end_reason: EndReason | None = None
+    leaving: EndReason | None = None
+    """The call ends for this reason as soon as nobody has the floor."""
 
     @property
     def answer_due(self) -> bool:

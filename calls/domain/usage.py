@@ -14,6 +14,7 @@ class ServiceUse:
         response_id: the answer it was made for; None for the caller's words.
         stage: "stt", "llm", "tts" or "voice".
         began_ms: since the call began.
+        cost_micros: in millionths of the currency; None: nobody knows a price.
     """
 
     number: int
@@ -29,3 +30,4 @@ class ServiceUse:
     request_id: str
     usage: Mapping[str, int] = field(default_factory=dict)
     estimated: bool = False
+    cost_micros: int | None = None

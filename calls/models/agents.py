@@ -73,6 +73,14 @@ class FirstMessage(models.TextChoices):
     NONE = "none", "The caller"
 
 
+class ConsentMode(models.TextChoices):
+    """What the consent text is to a call."""
+
+    SHOWN = "shown", "Shown where there is a page"
+    SPOKEN = "spoken", "Shown where there is a page, spoken first to everybody else"
+    REQUIRED = "required", "Without agreement on a page there is no call"
+
+
 class MicdropVersion(models.TextChoices):
     """Generations of micdrop's wire."""
 
@@ -119,6 +127,12 @@ class Agent(ServiceChoice):
     )
     consent_text = models.TextField(
         blank=True, help_text="Shown before the call, e.g. that it is recorded. Empty: nothing."
+    )
+    consent_mode = models.CharField(
+        "consent",
+        max_length=8,
+        choices=ConsentMode,
+        default=ConsentMode.SHOWN,
     )
 
     endpoint_silence_ms = models.PositiveIntegerField(
@@ -177,6 +191,21 @@ class Agent(ServiceChoice):
     recorded = models.BooleanField(
         "record the sound", default=True, help_text="Both sides, as they were heard."
     )
+    keep_audio_days = models.PositiveIntegerField(
+        "days that recordings are kept",
+        null=True,
+        blank=True,
+        help_text="Empty: as the settings say.",
+    )
+    keep_text_days = models.PositiveIntegerField(
+        "days that words are kept", null=True, blank=True, help_text="Empty: as the settings say."
+    )
+    redacted = models.BooleanField(
+        "redact personal data",
+        default=False,
+        help_text="After the call, numbers, addresses and the like are made unreadable in the "
+        "words and silent in the recording.",
+    )
     summarized = models.BooleanField("summarise after the call", default=True)
     token_required = models.BooleanField(
         default=False, help_text="Only callers with a token of ours reach this agent."
@@ -220,6 +249,8 @@ class Agent(ServiceChoice):
             raise ValidationError(
                 {"first_message": "The agent speaks first with this text: it cannot be empty."}
             )
+        if self.consent_mode != ConsentMode.SHOWN and not self.consent_text.strip():
+            raise ValidationError({"consent_mode": "It needs a consent text."})
         if self.idle_prompts and not self.idle_text.strip():
             raise ValidationError({"idle_text": "It asks this: it cannot be empty."})
         if self.idle_ms and self.idle_ms < SHORTEST_IDLE_MS:

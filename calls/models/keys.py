@@ -5,14 +5,29 @@ the hash is; a slow one, as for passwords, would only make every call wait. The 
 a row is found by, so that no comparison takes longer for a better guess.
 """
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Now
 from typing_extensions import override
 
 from calls.models.agents import Agent
+from calls.models.sites import Site
 
 SHOWN_CHARS = 12
 HASH_CHARS = 64
+
+
+SCOPES = ("calls", "tokens", "agents", "read", "recordings", "erase", "webhooks")
+
+
+def default_scopes() -> list[str]:
+    return ["calls"]
+
+
+def scopes(value: object) -> None:
+    """Check that `value` is a list of what keys are good for."""
+    if not isinstance(value, list) or not set(value) <= set(SCOPES):
+        raise ValidationError(f"A list of these: {', '.join(SCOPES)}.")
 
 
 class ApiKey(models.Model):
@@ -31,6 +46,22 @@ class ApiKey(models.Model):
         "may configure",
         default=True,
         help_text="Its clients may replace the agent's instructions and tools with their own.",
+    )
+    site = models.ForeignKey(
+        Site,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="keys",
+        help_text="Whose calls it opens and sees. Empty: it opens calls of this server's own, and "
+        "sees those of every site.",
+    )
+    scopes = models.JSONField(
+        default=default_scopes,
+        blank=True,
+        validators=[scopes],
+        help_text="What it is good for: calls (OpenAI Realtime), tokens, agents, read, "
+        "recordings, erase, webhooks.",
     )
     active = models.BooleanField(
         default=True, help_text="Off: the key and all secrets made with it open no more calls."

@@ -25,6 +25,8 @@ class ServiceUse(models.Model):
     usage = models.JSONField(default=dict)
     """Figures by name: tokens, characters, milliseconds of sound."""
     estimated = models.BooleanField(default=False)
+    cost_micros = models.PositiveBigIntegerField(null=True)
+    """In millionths of the currency; null: no price was known."""
 
     class Meta:
         """In the order in which they were over."""

@@ -70,7 +70,9 @@ class AgentSettings:
     language_instruction: bool
     extraction_schema: Mapping[str, Any] | None
     consent_text: str
+    consent_mode: str
     recorded: bool
+    redacted: bool
     summarized: bool
     token_required: bool
     micdrop_version: str
@@ -110,7 +112,9 @@ def agent_settings(row: Agent, code_path: str = "") -> AgentSettings:
         tools=tuple(row.tools),
         **{name: _frozen(getattr(row, name)) for name in _CHOICE_COLUMNS},
         consent_text=row.consent_text,
+        consent_mode=row.consent_mode,
         recorded=row.recorded,
+        redacted=row.redacted,
         summarized=row.summarized,
         token_required=row.token_required,
         micdrop_version=row.micdrop_version,

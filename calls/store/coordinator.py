@@ -81,6 +81,21 @@ class Coordinator:
     def finished(self) -> bool:
         return self._stopping and not self._waiting and not self._handed
 
+    @property
+    def away(self) -> bool:
+        """Whether the database did not answer when it was last asked."""
+        return self._pause_s > 0
+
+    @property
+    def waiting(self) -> int:
+        """How many units are not safe yet."""
+        return len(self._waiting) + len(self._handed)
+
+    @property
+    def journal_bytes(self) -> int:
+        """What the journal holds that the database does not."""
+        return self._journal.size_bytes - self._replayed_bytes
+
     def pause_s(self, now_s: float) -> float | None:
         """How long there is nothing to do unless a message comes; None: for ever."""
         due_s = [self._next_s] if not self._busy and self._work else []

@@ -1,19 +1,28 @@
 """A conversation to take away: as JSON for programs, as text for people."""
 
-from collections.abc import Iterator
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from typing import Any
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import quote
 
-from calls.models import Turn
-from calls.store.reviews import Entry, Review
+from calls.audio.wav import HEADER_BYTES
+from calls.models import AuditAction, Conversation, Recording, Turn
+from calls.store.audit import audit
+from calls.store.reviews import Entry, Review, review
+from calls.store.waveforms import recording_header, recording_samples_bytes
 from calls.store.wording import clock
 
 FORMAT = 1
 
 _CONVERSATION = (
     "call_id", "agent_slug", "agent_snapshot", "protocol", "status", "end_reason", "duration_ms",
-    "language", "caller", "metadata", "user_agent", "heard", "turn_count", "interruption_count",
-    "latency_ms",
+    "language", "site_slug", "caller", "metadata", "user_agent", "heard", "turn_count",
+    "interruption_count", "latency_ms", "cost_micros", "consent_text",
 )  # fmt: skip
 _SUMMARY = (
     "state", "title", "summary", "key_points", "next_steps", "outcome", "language", "method",
@@ -21,8 +30,9 @@ _SUMMARY = (
 )  # fmt: skip
 _USE = (
     "number", "turn", "response_id", "stage", "provider", "model", "outcome", "began_ms",
-    "first_ms", "duration_ms", "request_id", "usage", "estimated",
+    "first_ms", "duration_ms", "request_id", "usage", "estimated", "cost_micros",
 )  # fmt: skip
+_TIMES = ("started_at", "ended_at", "consented_at", "redacted_at", "text_removed_at")
 _RECORDING = ("state", "rate_hz", "channels", "duration_ms", "size_bytes")
 
 
@@ -32,8 +42,7 @@ def export_json(review: Review) -> dict[str, Any]:
     return {
         "format": FORMAT,
         **{name: getattr(row, name) for name in _CONVERSATION},
-        "started_at": row.started_at.isoformat(),
-        "ended_at": row.ended_at.isoformat() if row.ended_at else None,
+        **{name: _iso(getattr(row, name)) for name in _TIMES},
         "items": [_item(entry) for entry in review.entries],
         "turns": [_turn(wait.turn) for wait in review.waits],
         "uses": [_fields(row, _USE) for row in review.uses],
@@ -45,6 +54,56 @@ def export_json(review: Review) -> dict[str, Any]:
 def export_text(review: Review) -> str:
     """The conversation as it is read aloud, with what was not heard in brackets."""
     return "\n".join(_lines(review)) + "\n"
+
+
+def export_calls(call_ids: Iterable[str], folder: Path, *, actor: str, user: Any = None) -> int:
+    """Write `<call id>.json`, and `<call id>.wav` where there is a recording, into a folder.
+
+    What is there already is written anew. Each call leaves an entry in the audit.
+
+    Returns:
+        How many calls there were.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    count = 0
+    rows = Conversation.objects.select_related("agent", "user", "recording", "summary")
+    for row in rows.filter(pk__in=list(call_ids)).order_by("started_at"):
+        audit(actor, AuditAction.EXPORTED, row.pk, user=user, detail="json and sound")
+        name = quote(row.pk, safe="")
+        content = json.dumps(export_json(review(row)), indent=2, ensure_ascii=False, default=str)
+        _write(folder / f"{name}.json", content.encode())
+        recording: Recording | None = getattr(row, "recording", None)
+        if recording is not None and recording.file.is_file():
+            _copy(recording, folder / f"{name}.wav")
+        count += 1
+    return count
+
+
+def _copy(recording: Recording, to: Path) -> None:
+    """With a header that says what the file holds, whatever state it is in."""
+    samples_bytes = recording_samples_bytes(recording.file)
+    with recording.file.open("rb") as sound, _private(to) as out:
+        out.write(recording_header(samples_bytes))
+        sound.seek(HEADER_BYTES)
+        shutil.copyfileobj(sound, out)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with _private(path) as out:
+        out.write(data)
+
+
+def _private(path: Path) -> BinaryIO:
+    """A file that only we read."""
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
 
 
 def _lines(review: Review) -> Iterator[str]:

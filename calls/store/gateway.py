@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 
@@ -38,6 +39,21 @@ PATIENCE_S = 2.0
 IDLE_CHECK_S = 1.0
 CLOSE_S = 5.0
 CLOSED = "The gateway is closed"
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayState:
+    """How the way to the record is.
+
+    Attributes:
+        away: the database did not answer when it was last asked.
+        waiting: units that are not safe yet.
+        journal_bytes: what waits in the journal for the database.
+    """
+
+    away: bool = False
+    waiting: int = 0
+    journal_bytes: int = 0
 
 
 class Gateway:
@@ -82,6 +98,12 @@ class Gateway:
     def heartbeat(self, call_ids: Collection[str]) -> None:
         """Say that these calls live. Never waits; while the database is away, it is forgotten."""
         self._inbox.put(Heartbeat(frozenset(call_ids)))
+
+    @property
+    def state(self) -> "GatewayState":
+        """As it is about now; from any thread."""
+        found = self._coordinator
+        return GatewayState(found.away, found.waiting, found.journal_bytes)
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
         """Write what waits, or put it into the journal; idempotent. Nothing is taken in after."""
@@ -162,6 +184,12 @@ def gateway() -> Gateway:
         if not _opened:
             _opened.append(Gateway(Journal(calls_settings().journal_dir)))
         return _opened[0]
+
+
+def gateway_state() -> GatewayState:
+    """That of this process; one that was never opened has nothing to tell."""
+    with _lock:
+        return _opened[0].state if _opened else GatewayState()
 
 
 @atexit.register

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
@@ -85,11 +85,68 @@ def refused_keep(folder: Path, units: Iterable[Unit]) -> None:
         OSError: they could not be kept.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = os.open(folder / REFUSED, os.O_WRONLY | os.O_CREAT | os.O_APPEND, _MODE)
-    try:
+    with _refused(folder, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as file:
         _write_all(file, b"".join(unit.line() for unit in units))
+
+
+def refused_forget(folder: Path, call_ids: Collection[str]) -> None:
+    """Have the kept units of these calls be gone; a kill leaves all of them or none.
+
+    Raises:
+        OSError: they are still there.
+    """
+    if not (folder / REFUSED).exists():
+        return
+    with _refused(folder, os.O_RDONLY) as file, os.fdopen(os.dup(file), "rb") as lines:
+        kept = [line for line in lines if not _line_names(line, call_ids)]
+        _replace(folder / REFUSED, b"".join(kept))
+
+
+def journals_hold(folder: Path, call_ids: Collection[str]) -> bool:
+    """Whether units of these calls wait in a journal, or stand in one that is being worked off."""
+    for path in folder.glob(f"*{SUFFIX}"):
+        try:
+            with path.open("rb") as lines:
+                if any(_line_names(line, call_ids) for line in lines):
+                    return True
+        except FileNotFoundError:
+            continue
+    return False
+
+
+def _line_names(line: bytes, call_ids: Collection[str]) -> bool:
+    """Whether a line is of one of the calls. Of a torn one its bytes decide."""
+    try:
+        return unit_read(line).call_id in call_ids
+    except (ValueError, TypeError):
+        return any(call_id.encode() in line for call_id in call_ids)
+
+
+@contextmanager
+def _refused(folder: Path, flags: int) -> Iterator[int]:
+    """The file of refused units, locked: nobody replaces it while another adds to it."""
+    path = folder / REFUSED
+    while True:
+        file = os.open(path, flags, _MODE)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if path.exists() and os.path.samestat(os.fstat(file), path.stat()):
+                yield file
+                return
+        finally:
+            os.close(file)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    fresh = path.with_suffix(".new")
+    file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
+    try:
+        _write_all(file, data)
+        os.fsync(file)
     finally:
         os.close(file)
+    fresh.replace(path)
+    _sync_folder(path.parent)
 
 
 def journal_read(path: Path, offset: int, end: int, limit: int) -> tuple[list[Unit], int]:

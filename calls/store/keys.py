@@ -5,7 +5,7 @@ All of it asks the database: from async code through `calls.store.database.in_da
 
 import secrets
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from calls.conf import calls_settings
-from calls.models import Agent, ApiKey, RealtimeSecret
+from calls.models import Agent, ApiKey, RealtimeSecret, Site
 from calls.models.keys import SHOWN_CHARS
 from calls.models.text import clean_json, clean_text
 from calls.store.agents import AgentNotFoundError, agent_get
@@ -25,6 +25,11 @@ SECRET_PREFIX = "ek_"  # noqa: S105 - clients ask for it
 WITHOUT_KEY = "page"
 """The label of what a page did that has no key."""
 
+CALLS = "calls"
+"""The scope of OpenAI Realtime clients."""
+
+_OPENING = (CALLS, "tokens")
+"""What these are good for ends with the key's site."""
 _CHANCE_BYTES = 32
 _LONGEST = 200
 _USED_EVERY = timedelta(minutes=1)
@@ -41,6 +46,8 @@ class Grant:
         session: what the maker of a secret configured, in the words of the protocol.
         label: whose it is, for the record.
         key_id: of the key behind it; None: there is none.
+        site: slug of the key's site; None: it has none. Its calls are then this server's own.
+        scopes: what the key is good for, as `calls.models.keys.SCOPES` names it.
     """
 
     agents: tuple[str, ...] = ()
@@ -48,6 +55,8 @@ class Grant:
     session: Mapping[str, Any] | None = field(default=None, repr=False)
     label: str = ""
     key_id: int | None = None
+    site: str | None = None
+    scopes: tuple[str, ...] = (CALLS,)
 
     def allows(self, agent: str) -> bool:
         return not self.agents or agent in self.agents
@@ -67,11 +76,15 @@ def key_create(
     *,
     configures: bool = True,
     expires_at: datetime | None = None,
+    site: Site | None = None,
+    scopes: Collection[str] = (CALLS,),
 ) -> tuple[ApiKey, str]:
     """A new key, and its text, which is nowhere else.
 
     Args:
         agents: slugs of those that it may call; empty: every active one.
+        site: whose calls it opens and sees; None: this server's own, and those of every site.
+        scopes: what it is good for, as `calls.models.keys.SCOPES` names it.
 
     Raises:
         AgentNotFoundError: no row has one of these slugs.
@@ -79,7 +92,14 @@ def key_create(
     rows = list(Agent.objects.filter(slug__in=agents))
     if strangers := set(agents) - {row.slug for row in rows}:
         raise AgentNotFoundError(", ".join(sorted(strangers)))
-    key = ApiKey(name=name, all_agents=not rows, configures=configures, expires_at=expires_at)
+    key = ApiKey(
+        name=name,
+        all_agents=not rows,
+        configures=configures,
+        expires_at=expires_at,
+        site=site,
+        scopes=list(scopes),
+    )
     text = key_fill(key)
     with transaction.atomic():
         key.save()
@@ -94,18 +114,28 @@ def key_fill(key: ApiKey) -> str:
     return text
 
 
-def key_check(text: str) -> Grant | None:
-    """What the key allows; None: it is none, or is no longer good.
+def key_check(text: str, *, scope: str | None = CALLS) -> Grant | None:
+    """What the key allows; None: it is none, or is no longer good, or not for that.
 
     Notes that the key was used; a database that cannot be written does not matter to that.
+
+    Args:
+        scope: what it has to be good for; None: the caller looks at the grant's `scopes`. Keys of
+            a site that is switched off open no calls and make no tokens.
     """
     if not text.startswith(KEY_PREFIX) or len(text) > _LONGEST:
         return None
-    key = ApiKey.objects.filter(_good(), hash=_hash(text)).first()
-    grant = None if key is None else _grant(key)
+    key = ApiKey.objects.filter(_good(), hash=_hash(text)).select_related("site").first()
+    grant = None if key is None or not _for(key, scope) else _grant(key)
     if key is not None and grant is not None:
         _used(key)
     return grant
+
+
+def key_grant(key_id: int) -> Grant | None:
+    """What a key allows that was shown a moment ago; None: it is no longer good."""
+    key = ApiKey.objects.filter(_good(), pk=key_id).select_related("site").first()
+    return None if key is None else _grant(key)
 
 
 def secret_mint(
@@ -136,20 +166,17 @@ def secret_check(value: str) -> Grant | None:
     found = RealtimeSecret.objects.filter(
         Q(api_key=None) | _good("api_key__"), hash=_hash(value), expires_at__gt=Now()
     )
-    secret = found.select_related("api_key").first()
+    secret = found.select_related("api_key__site").first()
     if secret is None:
         return None
     key = secret.api_key
-    behind = Grant(configures=False, label=WITHOUT_KEY) if key is None else _grant(key)
+    if key is None:
+        behind: Grant | None = Grant(configures=False, label=WITHOUT_KEY)
+    else:
+        behind = _grant(key) if _for(key, CALLS) else None
     if behind is None or not behind.allows(secret.agent_slug):
         return None
-    return Grant(
-        agents=(secret.agent_slug,),
-        configures=behind.configures,
-        session=secret.session,
-        label=behind.label,
-        key_id=behind.key_id,
-    )
+    return replace(behind, agents=(secret.agent_slug,), session=secret.session)
 
 
 def token_check(token: str) -> Grant | None:
@@ -187,12 +214,26 @@ def _good(key: str = "") -> Q:
     return Q(**{f"{key}active": True}) & unexpired
 
 
+def _for(key: ApiKey, scope: str | None) -> bool:
+    if scope is None:
+        return True
+    opens = key.site is None or key.site.active or scope not in _OPENING
+    return scope in key.scopes and opens
+
+
 def _grant(key: ApiKey) -> Grant | None:
     """None for a key whose agents are all gone: an empty list would mean every one."""
     agents = () if key.all_agents else tuple(key.agents.values_list("slug", flat=True))
     if not agents and not key.all_agents:
         return None
-    return Grant(agents=agents, configures=key.configures, label=key.name, key_id=key.pk)
+    return Grant(
+        agents=agents,
+        configures=key.configures,
+        label=key.name,
+        key_id=key.pk,
+        site=None if key.site is None else key.site.slug,
+        scopes=tuple(key.scopes),
+    )
 
 
 def _used(key: ApiKey) -> None:

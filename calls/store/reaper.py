@@ -1,13 +1,12 @@
 """Calls that a dead process left behind: written down to the last word, and closed."""
 
-import asyncio
 import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Max, Q
 from django.db.models.functions import Coalesce, Now
 
@@ -18,8 +17,8 @@ from calls.models import Conversation, ConversationStatus, Recording, RecordingS
 from calls.store.database import AWAY, in_database
 from calls.store.journal import journal_read, journals_orphaned, refused_keep
 from calls.store.owner import owner, owner_dead
-from calls.store.summaries import summaries_wake
 from calls.store.tracks import FRAME_BYTES, RATE_HZ
+from calls.store.wakers import wake
 from calls.store.writing import conversations_settle, units_write
 
 logger = logging.getLogger(__name__)
@@ -53,26 +52,40 @@ def reap() -> Reaped:
     """
     units = _replay_journals()
     conversations = sum(_close(found) for found in _orphans())
-    recordings = sum(_repair(recording) for recording in _unfinished())
+    if conversations:  # whose process died since their journals were looked for
+        units += _replay_journals()
+    recordings = sum(_repair(*found) for found in _unfinished())
     return Reaped(units, conversations, recordings)
 
 
-async def reap_loop() -> None:
-    """Reap at once and then every half minute, until cancelled.
+class Reaper:
+    """Reaps, as one kind of background work; every half minute is often enough.
 
     After an outage of the database live calls have had no heartbeat: they get one round's time.
     """
-    was_away = False
-    while True:
+
+    def __init__(self) -> None:
+        self._was_away = False
+
+    async def run_due(self) -> int:
+        """Reap; returns how many calls were closed.
+
+        Raises:
+            AWAY: the database is away.
+        """
         try:
-            if not was_away:
-                await in_database(reap)
-            was_away = False
-            summaries_wake()
+            if self._was_away:
+                await in_database(connection.ensure_connection)
+                self._was_away = False
+                return 0
+            reaped = await in_database(reap)
         except AWAY:
-            was_away = True
-            logger.warning("Nothing can be reaped while the database is away")
-        await asyncio.sleep(INTERVAL_S)
+            self._was_away = True
+            raise
+        if reaped.conversations:
+            for kind in ("summaries", "webhooks"):
+                wake(kind)
+        return reaped.conversations
 
 
 def _replay_journals() -> int:
@@ -127,8 +140,8 @@ def _last_sign(found: Conversation) -> datetime:
     return found.started_at + timedelta(milliseconds=max(item_ms or 0, turn_ms or 0))
 
 
-def _unfinished() -> Iterator[Recording]:
-    """Recordings that nobody writes any longer."""
+def _unfinished() -> Iterator[tuple[Recording, bool]]:
+    """Recordings that nobody writes any longer, and whether that has been so for minutes."""
     writing = Recording.objects.filter(
         state=RecordingState.WRITING, conversation__status=ConversationStatus.ENDED
     )
@@ -137,16 +150,23 @@ def _unfinished() -> Iterator[Recording]:
         old=Q(conversation__heartbeat_at__lt=old), owner=F("conversation__owner")
     ):
         if recording.old or owner_dead(recording.owner):
-            yield recording
+            yield recording, recording.old
 
 
-def _repair(recording: Recording) -> bool:
-    """Make header and row say what the file holds."""
+def _repair(recording: Recording, old: bool) -> bool:
+    """Make header and row say what the file holds.
+
+    A file that is not here may be where another process finds it: until it is old, it is left.
+    """
     state, size_bytes = RecordingState.TRUNCATED, 0
     try:
         size_bytes = _repair_header(recording)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if isinstance(error, FileNotFoundError) and not old:
+            return False
         state = RecordingState.FAILED
+        extra = {"call_id": recording.pk, "error": type(error).__name__}
+        logger.error("A recording cannot be read", extra=extra)  # noqa: TRY400 - names of files
     samples = max(0, size_bytes - HEADER_BYTES) // FRAME_BYTES
     mine = Recording.objects.filter(pk=recording.pk, state=RecordingState.WRITING)
     return bool(

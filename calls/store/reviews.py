@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from calls.conf import calls_settings
 from calls.domain.items import Item as DomainItem
 from calls.domain.items import ItemStatus, Mark, Role, Source
 from calls.models import Conversation, Recording, RecordingState, ServiceUse, Summary
@@ -13,7 +14,14 @@ from calls.store.extracted import Extracted, extracted
 from calls.store.services import Total, TurnServices, services_by_turn, totals
 from calls.store.waits import STAGE_LABELS, Wait, scale_ms_of, waits_of
 from calls.store.waveforms import recording_ms
-from calls.store.wording import clock, counted, heard_words, protocol_name, seconds
+from calls.store.wording import (
+    clock,
+    cost_words,
+    counted,
+    heard_words,
+    protocol_name,
+    seconds,
+)
 
 WHO = {
     Role.USER: "Caller",
@@ -109,6 +117,13 @@ class Review:
     def latency(self) -> str:
         latency_ms = self.conversation.latency_ms
         return "–" if latency_ms is None else seconds(latency_ms)
+
+    @property
+    def cost(self) -> str:
+        """Of all services whose prices were known; empty: none was."""
+        if all(use.cost_micros is None for use in self.uses):
+            return ""
+        return cost_words(self.conversation.cost_micros, calls_settings().currency)
 
     @property
     def protocol(self) -> str:

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from calls.conf import calls_settings
 from calls.domain.events import Stage
 from calls.models import ServiceUse
 from calls.models.providers import AUTO
 from calls.ports.errors import ProviderFault
 from calls.ports.usage import CANCELLED, OK
-from calls.store.wording import clock, counted, seconds, usage_words
+from calls.store.wording import clock, cost_words, counted, seconds, usage_words
 
 UNTROUBLED = (OK, CANCELLED)
 SERVICE_LABELS: Mapping[str, str] = {
@@ -73,6 +74,11 @@ class Use:
     def usage(self) -> str:
         return usage_words(figures(self.row.usage))
 
+    @property
+    def cost(self) -> str:
+        """Empty: nobody knew a price."""
+        return _cost([self])
+
 
 @dataclass(frozen=True, slots=True)
 class TurnServices:
@@ -110,6 +116,7 @@ class Total:
 
     Attributes:
         estimated: part of `usage` is a guess of ours.
+        cost: of what had a price; empty: nothing had.
     """
 
     provider: str
@@ -118,6 +125,7 @@ class Total:
     failed: int
     usage: str
     estimated: bool
+    cost: str
 
 
 def services_by_turn(
@@ -162,7 +170,13 @@ def _total(provider: str, uses: Sequence[Use]) -> Total:
         failed=sum(use.failed for use in uses),
         usage=usage_words(added),
         estimated=any(use.row.estimated for use in uses),
+        cost=_cost(uses),
     )
+
+
+def _cost(uses: Sequence[Use]) -> str:
+    known = [use.row.cost_micros for use in uses if use.row.cost_micros is not None]
+    return cost_words(sum(known), calls_settings().currency) if known else ""
 
 
 def _turn_services(uses: tuple[Use, ...], settings: Mapping[str, object]) -> TurnServices:

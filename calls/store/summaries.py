@@ -4,12 +4,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from secrets import token_hex
+from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from calls.domain.items import Item as DomainItem
@@ -21,25 +20,26 @@ from calls.models import (
     Summary,
     SummaryMethod,
     SummaryState,
+    WebhookEvent,
+    WorkState,
 )
 from calls.models.text import clean_json, clean_text
 from calls.ports.errors import ProviderError
 from calls.ports.summary import Extractor, Summarizer, SummaryDraft
-from calls.store.database import AWAY, in_database
+from calls.store.database import in_database
+from calls.store.keeping import lease_kept
+from calls.store.loops import work_loop
+from calls.store.wakers import wake
+from calls.store.webhooks import deliveries_add
+from calls.store.work import MOST_ATTEMPTS, work_again, work_done, work_fail, work_take
+from calls.store.work import Lease as WorkLease
 
 logger = logging.getLogger(__name__)
 
-MOST_ATTEMPTS = 5
-LEASE_S = 120
 SUMMARIZE_TIMEOUT_S = 60
 EXTRACT_TIMEOUT_S = 45
 NO_EXTRACTOR = "Needs a language model."
-FIRST_BACKOFF_S = 10
 POLL_S = 5.0
-
-_DUE = Q(state=SummaryState.PENDING, lease_until=None) | Q(
-    state__in=[SummaryState.PENDING, SummaryState.RUNNING], lease_until__lt=Now()
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +58,16 @@ SummarizerFactory = Callable[[Mapping[str, Any]], Summarizers]
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A summary that is ours to write; `token` tells it from other leases of the same row."""
+    """A summary that is ours to write, and what it is written from."""
 
-    call_id: str
-    token: str
-    attempt: int
+    work: WorkLease
     items: tuple[DomainItem, ...]
     language: str
     agent: Mapping[str, Any]
+
+    @property
+    def attempt(self) -> int:
+        return self.work.attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,63 +110,38 @@ async def summaries_run_due(summarizers: SummarizerFactory) -> int:
     taken = 0
     while (lease := await in_database(_take)) is not None:
         taken += 1
-        await _write(lease, summarizers(lease.agent))
+        async with lease_kept(Summary, lease.work):
+            await _write(lease, summarizers(lease.agent))
     return taken
 
 
 async def summaries_loop(summarizers: SummarizerFactory) -> None:
     """Write summaries as they become due, until cancelled. One loop a process is enough."""
-    waker = (asyncio.get_running_loop(), asyncio.Event())
-    _wakers.add(waker)
-    try:
-        while True:
-            waker[1].clear()
-            try:
-                await summaries_run_due(summarizers)
-            except AWAY:
-                logger.warning("No summaries while the database is away")
-            try:
-                async with asyncio.timeout(POLL_S):
-                    await waker[1].wait()
-            except TimeoutError:
-                continue
-    finally:
-        _wakers.discard(waker)
-
-
-_wakers: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+    await work_loop("summaries", partial(summaries_run_due, summarizers), look_s=POLL_S)
 
 
 def summaries_wake() -> None:
     """A summary may be due: do not wait for the next look. From any thread."""
-    for loop, event in tuple(_wakers):
-        loop.call_soon_threadsafe(event.set)
+    wake("summaries")
 
 
 @transaction.atomic
 def _take() -> Lease | None:
-    """Take a lease on the summary that has been due for the longest time."""
-    ended = Summary.objects.filter(_DUE, conversation__status=ConversationStatus.ENDED)
-    for row in ended.order_by("requested_at")[:10]:
-        token = token_hex(16)
-        mine = Summary.objects.filter(_DUE, pk=row.pk).update(
-            state=SummaryState.RUNNING,
-            lease=token,
-            attempts=F("attempts") + 1,
-            lease_until=_in_seconds(LEASE_S),
-        )
-        if mine:
-            return _lease(row.pk, token)
-    return None
+    """Take a lease on the summary that has been due for the longest time.
+
+    What has to be redacted is summarised when it has been.
+    """
+    redacted = Q(conversation__redaction=None) | Q(conversation__redaction__state=WorkState.DONE)
+    ended = Summary.objects.filter(redacted, conversation__status=ConversationStatus.ENDED)
+    work = work_take(ended)
+    return None if work is None else _lease(work)
 
 
-def _lease(call_id: str, token: str) -> Lease:
-    conversation = Conversation.objects.select_related("summary").get(pk=call_id)
+def _lease(work: WorkLease) -> Lease:
+    conversation = Conversation.objects.get(pk=work.pk)
     items = Item.objects.filter(conversation=conversation).exclude(status=ItemStatus.CANCELLED)
     return Lease(
-        call_id=call_id,
-        token=token,
-        attempt=conversation.summary.attempts,
+        work=work,
         items=tuple(item.domain() for item in items.order_by("item_id")),
         language=conversation.language,
         agent=conversation.agent_snapshot,
@@ -180,7 +157,7 @@ async def _write(lease: Lease, summarizers: Summarizers) -> None:
             await _finish(lease, written, summarizers.extractor)
             return
         if not hopeless and lease.attempt < MOST_ATTEMPTS:
-            await in_database(_again, lease, error)
+            await in_database(work_again, Summary, lease.work, error)
             return
     draft, failure, _ = await _draft(lease, summarizers.extractive)
     if draft:
@@ -188,9 +165,9 @@ async def _write(lease: Lease, summarizers: Summarizers) -> None:
         written = _Written(draft, SummaryMethod.EXTRACTIVE, name, error)
         await _finish(lease, written, summarizers.extractor)
     elif lease.attempt < MOST_ATTEMPTS:
-        await in_database(_again, lease, failure)
+        await in_database(work_again, Summary, lease.work, failure)
     else:
-        await in_database(_fail, lease, failure)
+        await in_database(work_fail, Summary, lease.work, failure)
 
 
 async def _finish(lease: Lease, written: _Written, extractor: Extractor | None) -> None:
@@ -199,7 +176,7 @@ async def _finish(lease: Lease, written: _Written, extractor: Extractor | None) 
     if schema := lease.agent.get("extraction_schema"):
         picked = await _pick(lease, schema, extractor)
     if picked.again and lease.attempt < MOST_ATTEMPTS:
-        await in_database(_again, lease, picked.error)
+        await in_database(work_again, Summary, lease.work, picked.error)
     else:
         await in_database(_store, lease, written, picked)
 
@@ -216,7 +193,7 @@ async def _pick(lease: Lease, schema: Mapping[str, Any], extractor: Extractor | 
         return _Picked(error=f"{extractor.name}: timeout", again=True)
     except Exception as error:  # noqa: BLE001 - whatever one does, the summary is stored
         # No traceback: it may hold what was said.
-        extra = {"call_id": lease.call_id, "error": type(error).__name__}
+        extra = {"call_id": lease.work.pk, "error": type(error).__name__}
         logger.error("An extractor failed", extra=extra)  # noqa: TRY400
         return _Picked(error=f"{extractor.name}: {type(error).__name__}")
     return _Picked(data)
@@ -233,18 +210,18 @@ async def _draft(lease: Lease, summarizer: Summarizer) -> tuple[SummaryDraft | N
         return None, f"{summarizer.name}: timeout", False
     except Exception as error:  # noqa: BLE001 - whatever one does, the others get theirs
         # No traceback: it may hold what was said.
-        extra = {"call_id": lease.call_id, "error": type(error).__name__}
+        extra = {"call_id": lease.work.pk, "error": type(error).__name__}
         logger.error("A summarizer failed", extra=extra)  # noqa: TRY400
         return None, f"{summarizer.name}: {type(error).__name__}", False
     return draft, "", False
 
 
+@transaction.atomic
 def _store(lease: Lease, written: _Written, picked: _Picked) -> None:
     draft = written.draft
-    _held(lease).update(
-        state=SummaryState.DONE,
-        lease_until=None,
-        done_at=Now(),
+    stored = work_done(
+        Summary,
+        lease.work,
         error=clean_text(written.error, 300),
         title=clean_text(draft.title, 200),
         summary=clean_text(draft.summary),
@@ -257,24 +234,14 @@ def _store(lease: Lease, written: _Written, picked: _Picked) -> None:
         extracted=None if picked.data is None else clean_json(picked.data),
         extraction_error=clean_text(picked.error, 300),
     )
+    if stored:
+        _tell(lease.work.pk, extracted=picked.data is not None)
 
 
-def _again(lease: Lease, error: str) -> None:
-    backoff_s = FIRST_BACKOFF_S * 2 ** (lease.attempt - 1)
-    _held(lease).update(
-        state=SummaryState.PENDING,
-        lease_until=_in_seconds(backoff_s),
-        error=clean_text(error, 300),
-    )
-
-
-def _fail(lease: Lease, error: str) -> None:
-    _held(lease).update(state=SummaryState.FAILED, lease_until=None, error=clean_text(error, 300))
-
-
-def _held(lease: Lease) -> Any:
-    return Summary.objects.filter(pk=lease.call_id, state=SummaryState.RUNNING, lease=lease.token)
-
-
-def _in_seconds(seconds: int) -> Any:
-    return Now() + timedelta(seconds=seconds)
+def _tell(call_id: str, *, extracted: bool) -> None:
+    """Once for each time that a summary was asked for."""
+    row = Summary.objects.select_related("conversation").get(pk=call_id)
+    sites, occasion = {call_id: row.conversation.site_slug}, row.requested_at.isoformat()
+    deliveries_add(WebhookEvent.SUMMARY_READY, sites, occasion)
+    if extracted:
+        deliveries_add(WebhookEvent.DATA_EXTRACTED, sites, occasion)

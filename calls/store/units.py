@@ -106,6 +106,7 @@ def unit_use(call_id: str, use: ServiceUse) -> Unit:
         "request_id": clean_text(use.request_id, NAME_LENGTH),
         "usage": clean_json(dict(use.usage)),
         "estimated": use.estimated,
+        "cost_micros": _optional(use.cost_micros),
     }
     return Unit(Kind.USE, call_id, fields)
 

@@ -53,6 +53,12 @@ def counted(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
+def cost_words(micros: int, currency: str) -> str:
+    """Money, such as "0.0123 USD": to the hundredth of a cent, never less than there is."""
+    ten_thousandths = -(-micros // 100)
+    return f"{ten_thousandths // 10_000:,}.{ten_thousandths % 10_000:04} {currency}"
+
+
 def usage_words(usage: Mapping[str, int]) -> str:
     """What was used, such as "412 + 38 tokens, 120 cached, 2.4 s of sound"; zeros are left out."""
     tokens = [usage[name] for name in _TOKENS if usage.get(name)]

@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from itertools import groupby
 from statistics import median_low
 from typing import Any
 
 from django.db import Error, models, transaction
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Coalesce, Now
 
 from calls.domain.errors import EndReason
 from calls.domain.items import ItemStatus
@@ -19,13 +20,17 @@ from calls.models import (
     Item,
     Recording,
     RecordingState,
+    Redaction,
     ServiceUse,
     Summary,
     Turn,
+    WebhookEvent,
 )
 from calls.store.database import AWAY
 from calls.store.owner import owner
 from calls.store.units import Kind, Unit
+from calls.store.wakers import wake
+from calls.store.webhooks import deliveries_add
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +119,18 @@ def _write_turns(units: Sequence[Unit]) -> None:
 
 
 def _write_uses(units: Sequence[Unit]) -> None:
-    _upsert(ServiceUse, _last_of(units, "number"), "number")
+    rows = _last_of(units, "number")
+    _upsert(ServiceUse, rows, "number")
+    _add_up({call_id for (call_id, _), row in rows.items() if row.get("cost_micros") is not None})
+
+
+def _add_up(call_ids: Collection[str]) -> None:
+    """Bring what these calls cost up to date."""
+    if not call_ids:
+        return
+    uses = ServiceUse.objects.filter(conversation=OuterRef("pk")).order_by()
+    sums = uses.values("conversation").annotate(micros=Sum("cost_micros")).values("micros")
+    Conversation.objects.filter(pk__in=call_ids).update(cost_micros=Coalesce(Subquery(sums), 0))
 
 
 def _write_recordings(units: Sequence[Unit]) -> None:
@@ -164,6 +180,20 @@ def conversations_settle(conversations: Iterable[Conversation]) -> None:
         unique_fields=["conversation"],
         update_fields=["state", "attempts", "lease_until", "error"],
     )
+    _redact([entry for entry in ended if entry.agent_snapshot.get("redacted")])
+    deliveries_add(WebhookEvent.CALL_ENDED, {entry.pk: entry.site_slug for entry in ended})
+
+
+def _redact(conversations: Sequence[Conversation]) -> None:
+    """Have personal data removed, before anybody makes a summary of it."""
+    Redaction.objects.bulk_create(
+        [Redaction(conversation=entry) for entry in conversations],
+        update_conflicts=True,
+        unique_fields=["conversation"],
+        update_fields=["state", "attempts", "lease_until", "error"],
+    )
+    if conversations:
+        transaction.on_commit(partial(wake, "redactions"), robust=True)
 
 
 def _count(call_ids: Collection[str]) -> None:
