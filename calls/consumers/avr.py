@@ -11,6 +11,7 @@ from typing_extensions import override
 from calls.conf import calls_settings
 from calls.consumers.base import Receive, SocketConsumer
 from calls.consumers.client import Send
+from calls.consumers.visiting import visit_of
 from calls.domain import events as ev
 from calls.domain.errors import EndReason, ErrorCode
 from calls.domain.state import Response
@@ -18,6 +19,7 @@ from calls.engine.registry import LiveCall
 from calls.ports.tools import Tool, ToolError
 from calls.providers.avr.instructions import instructions_for
 from calls.providers.avr.tools import Ami, HangUp, Transfer
+from calls.store.visits import Visit
 from calls.wire.avr.codec import Avr
 from calls.wire.base import Codec, Hello, Knock, WireError
 
@@ -54,6 +56,10 @@ class AvrConsumer(SocketConsumer):
             return hello
         system = await instructions_for(url, uuid)
         return hello if system is None else replace(hello, system_prompt=system)
+
+    @override
+    async def visit(self, hello: Hello) -> Visit:
+        return await visit_of(self.scope, hello, trusted=bool(calls_settings().avr_secret))
 
     @override
     def tools(self, hello: Hello) -> tuple[Tool, ...]:

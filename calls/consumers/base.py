@@ -7,17 +7,21 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from channels.generic.websocket import AsyncWebsocketConsumer
+from structlog.contextvars import bind_contextvars
 
 from calls import wiring
 from calls.consumers.client import Send, SocketClient
 from calls.consumers.passing import pass_all
+from calls.consumers.visiting import origin_in, told, visit_of
 from calls.domain import events as ev
 from calls.domain.errors import CallError, ErrorCode
 from calls.engine.clock import MonotonicClock
 from calls.engine.limits import TokenBucket
 from calls.engine.registry import LiveCall
 from calls.ports.tools import Tool
+from calls.store.visits import Visit
 from calls.wire.base import Codec, Frame, Hello, Knock, Terms, WireError
+from calls.wiring.metrics import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +67,14 @@ class SocketConsumer(AsyncWebsocketConsumer):
         """
         return hello
 
+    async def visit(self, hello: Hello) -> Visit:
+        """Who calls, as far as the server knows, once it is known whom; uses a token up.
+
+        Raises:
+            CallError: it may not call.
+        """
+        return await visit_of(self.scope, hello)
+
     def tools(self, hello: Hello) -> tuple[Tool, ...]:  # noqa: ARG002 - for those who have some
         """What the protocol's other side can do for the agent."""
         return ()
@@ -85,6 +97,7 @@ class SocketConsumer(AsyncWebsocketConsumer):
             codec = self.codec(knock)
         except (CallError, WireError) as error:
             logger.info("a client was refused", extra={"code": error.code})
+            metrics().refused(error.code)
             await send({"type": "websocket.close", "code": 4403})
             return
         client = SocketClient(send, codec)
@@ -96,6 +109,7 @@ class SocketConsumer(AsyncWebsocketConsumer):
         try:
             call = await self._open(client)
             if call is not None:
+                bind_contextvars(call_id=call.call_id)
                 await self._serve(call, client)
         finally:
             client.gone()
@@ -154,10 +168,21 @@ class SocketConsumer(AsyncWebsocketConsumer):
         return call
 
     async def _call_for(self, hello: Hello, client: SocketClient) -> LiveCall:
+        terms = client.codec.terms
+        door = f"{terms.name} {origin_in(self.scope)}"
         if hello.resume is None:
-            about = self._about(client.codec.terms)
-            return await wiring.open_call(hello, client=about, tools=self.tools(hello))
+            visit = await self.visit(hello)
+            call = await wiring.open_call(
+                told(hello, visit),
+                client=self._about(terms),
+                tools=self.tools(hello),
+                visit=visit,
+            )
+            call.door = door
+            return call
         call = wiring.registry().find(hello.resume.call_id, hello.resume.secret)
+        if call.door != door:
+            raise CallError(ErrorCode.ENDED, "That call is over.")
         if hello.resume.response_id is not None and hello.resume.played_ms is not None:
             call.runner.playout.played(hello.resume.response_id, hello.resume.played_ms)
             played = ev.Played(

@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from calls.domain.errors import ErrorCode
+from calls.engine.line import RESTART_CODE
 from calls.ports.client import Outgoing, Pace
 from calls.wire.base import Codec, Frame
+from calls.wiring.metrics import metrics
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -42,12 +44,18 @@ class SocketClient:
 
         Codes of ours mean something to clients that can come back, and to no others.
         """
-        code = code if self.codec.terms.resumes else 1000
+        code = self._understood(code)
         grace_ms = self.codec.terms.close_grace_ms
         if not grace_ms or code != 1000 or not self.read:
             await self.close_now(code)
         elif self.patience.when() is None:
             self.patience.reschedule(asyncio.get_running_loop().time() + grace_ms / 1000)
+
+    def _understood(self, code: int) -> int:
+        terms = self.codec.terms
+        if code == RESTART_CODE:
+            return terms.restart_code
+        return code if terms.resumes else 1000
 
     async def close_now(self, code: int) -> None:
         await self._emit({"type": "websocket.close", "code": code})
@@ -55,6 +63,7 @@ class SocketClient:
 
     async def refuse(self, code: ErrorCode, message: str) -> None:
         """Say what is wrong in the protocol's words, then close."""
+        metrics().refused(code)
         await self.frames(self.codec.error(code, message, fatal=True))
         await self.close_now(self.codec.close_code(code))
 

@@ -6,10 +6,11 @@ from typing_extensions import override
 
 from calls.consumers.base import SocketConsumer
 from calls.consumers.client import SocketClient
+from calls.consumers.visiting import with_own_token
 from calls.domain import events as ev
 from calls.engine.registry import LiveCall
 from calls.ports.files import FILE_MS
-from calls.wire.base import Codec, Knock
+from calls.wire.base import Codec, Hello, Knock
 from calls.wire.micdrop.codec import Micdrop
 
 
@@ -20,6 +21,10 @@ class MicdropConsumer(SocketConsumer):
     def codec(self, knock: Knock) -> Codec:
         self._codec = Micdrop(knock)
         return self._codec
+
+    @override
+    async def admitted(self, hello: Hello) -> Hello:
+        return with_own_token(hello)
 
     @override
     async def _call(self, client: SocketClient) -> None:

@@ -11,13 +11,16 @@ from dataclasses import replace
 from django.db import DatabaseError
 from typing_extensions import override
 
+from calls.addresses import address_key
 from calls.consumers.base import SocketConsumer
 from calls.domain.errors import CallError, ErrorCode
 from calls.engine.registry import LiveCall
+from calls.models import OWN_SITE
 from calls.models.text import clean_text
 from calls.store.agents import AgentNotFoundError
-from calls.store.database import in_database
+from calls.store.database import in_database_soon
 from calls.store.keys import Grant, agent_asked, token_check
+from calls.store.visits import Visit
 from calls.wire.base import Codec, Hello, Knock, WireError
 from calls.wire.realtime import (
     SUBPROTOCOL,
@@ -83,6 +86,16 @@ class RealtimeConsumer(SocketConsumer):
         return replace(hello, agent=agent, token="", metadata=told)
 
     @override
+    async def visit(self, hello: Hello) -> Visit:
+        assert self._grant is not None, "it was admitted"
+        return Visit(
+            site=self._grant.site or OWN_SITE,
+            address=address_key(self.scope),
+            consented=hello.consented,
+            trusted=self._grant.key_id is not None,
+        )
+
+    @override
     async def begun(self, call: LiveCall) -> None:
         assert self._grant is not None, "it was admitted"
         policy = call.runner.setup.policy
@@ -98,7 +111,7 @@ class RealtimeConsumer(SocketConsumer):
 
 async def _granted(token: str) -> Grant:
     try:
-        grant = await in_database(token_check, token)
+        grant = await in_database_soon(token_check, token)
     except DatabaseError:
         raise CallError(ErrorCode.BUSY, "The key cannot be looked at just now.") from None
     if grant is None:
@@ -109,7 +122,7 @@ async def _granted(token: str) -> Grant:
 
 async def _agent(grant: Grant, model: str) -> str:
     try:
-        return await in_database(agent_asked, grant, model)
+        return await in_database_soon(agent_asked, grant, model)
     except AgentNotFoundError:
         message = "There is no such model, or the key is not for it."
         raise CallError(ErrorCode.NO_SUCH_AGENT, message) from None

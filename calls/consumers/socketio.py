@@ -13,6 +13,7 @@ from calls import wiring
 from calls.consumers.base import knock_of
 from calls.consumers.engineio import PACKETS_IN_A_POST, Door, Receive, Scope, Send
 from calls.consumers.passing import pass_all
+from calls.consumers.visiting import told, visit_of, with_own_token
 from calls.domain import events as ev
 from calls.domain.errors import CallError, ErrorCode
 from calls.engine.clock import MonotonicClock
@@ -21,6 +22,7 @@ from calls.engine.registry import LiveCall
 from calls.ports.client import Outgoing
 from calls.wire.base import Hello, WireError
 from calls.wire.socketio import EVENTS_IN, PACE, SOUND, TERMS, AudioStreaming, Emitted
+from calls.wiring.metrics import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ class Connection:
 
     async def refuse(self, code: ErrorCode, message: str) -> None:
         """Say what is wrong, then disconnect."""
+        metrics().refused(code)
         await self.emit(self.codec.error(code, message))
         await self.close(1000)
 
@@ -110,6 +113,7 @@ class Session:
 
     client: Connection
     user_agent: str
+    scope: Scope = field(default_factory=dict, repr=False)
     call: LiveCall | None = None
     opening: bool = False
     early: deque[tuple[str, Any]] = field(default_factory=lambda: deque(maxlen=EARLY_EVENTS))
@@ -187,7 +191,8 @@ class SocketIO:
         if sid not in self._sessions:
             knock = knock_of(scope)
             client = Connection(self.server, sid, AudioStreaming(knock.query, auth))
-            self._sessions[sid] = Session(client, knock.headers.get("user-agent", "")[:300])
+            user_agent = knock.headers.get("user-agent", "")[:300]
+            self._sessions[sid] = Session(client, user_agent, scope)
 
     async def _disconnected(self, sid: str, *_reason: object) -> None:
         session = self._sessions.pop(sid, None)
@@ -225,7 +230,9 @@ class SocketIO:
     async def _begin(self, sid: str, session: Session, hello: Hello) -> None:
         client = session.client
         about = {"protocol": TERMS.name, "user_agent": session.user_agent}
-        call = await wiring.open_call(wiring.hello_for("", hello), client=about)
+        hello = with_own_token(wiring.hello_for("", hello))
+        visit = await visit_of(session.scope, hello)
+        call = await wiring.open_call(told(hello, visit), client=about, visit=visit)
         if hello.mic_rate_hz is not None:
             call.intake.use_rate(hello.mic_rate_hz)
         try:

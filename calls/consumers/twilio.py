@@ -8,8 +8,10 @@ from typing_extensions import override
 
 from calls.conf import calls_settings
 from calls.consumers.base import SocketConsumer
+from calls.consumers.visiting import visit_of
 from calls.domain.errors import ErrorCode
-from calls.wire.base import Codec, Knock, WireError
+from calls.store.visits import Visit
+from calls.wire.base import Codec, Hello, Knock, WireError
 from calls.wire.twilio import Twilio
 
 _PORT = ":443"
@@ -24,6 +26,10 @@ class TwilioConsumer(SocketConsumer):
         if token and not self._signed(token, knock):
             raise WireError(ErrorCode.UNAUTHORIZED, "The signature is not Twilio's.", 4401)
         return Twilio()
+
+    @override
+    async def visit(self, hello: Hello) -> Visit:
+        return await visit_of(self.scope, hello, trusted=bool(calls_settings().twilio_auth_token))
 
     def _signed(self, token: str, knock: Knock) -> bool:
         """Whether Twilio asked for this address, which it always does by `wss`."""

@@ -72,6 +72,8 @@ class Intake:
         self._tail_bytes = 0
         self._waiting: deque[_Window] = deque(maxlen=WAITING_WINDOWS)
         self._asked: deque[_Window] = deque()
+        self.dropped = 0
+        """Windows that nobody judged: the process was overloaded."""
         self._spent = 0
         """So many of the windows asked for are dealt with already."""
         self._detection = None
@@ -92,6 +94,11 @@ class Intake:
     def position(self) -> int:
         """The first sample, at the client's rate, that has not arrived."""
         return self._position % _POSITIONS
+
+    @property
+    def waiting(self) -> int:
+        """How many windows the detector has not judged yet."""
+        return len(self._waiting) + len(self._asked)
 
     @property
     def push_to_talk(self) -> bool:
@@ -217,6 +224,7 @@ class Intake:
         end -= self._window_samples * len(windows)
         for window in windows:
             end += self._window_samples
+            self.dropped += len(self._waiting) == WAITING_WINDOWS
             self._waiting.append(_Window(window, end))
         self._ask()
 

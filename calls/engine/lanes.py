@@ -60,6 +60,11 @@ class Lane(Generic[Job]):
         self._jobs = kept
         return removed
 
+    def take(self) -> list[Job]:
+        """Take all waiting jobs out, oldest first."""
+        jobs, self._jobs = list(self._jobs), deque()
+        return jobs
+
     async def drain(self) -> None:
         """Do the jobs, for ever."""
         while True:

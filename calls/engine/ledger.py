@@ -5,7 +5,6 @@ from collections.abc import Callable
 from calls.domain.events import Stage
 from calls.domain.state import Caller, CallState
 from calls.domain.usage import ServiceUse
-from calls.ports.records import CallRecords
 from calls.ports.usage import ServiceReport
 
 REMEMBERED_RESPONSES = 32
@@ -17,13 +16,24 @@ class Ledger:
 
     Args:
         keep: puts a use on its way to the record; False: that way is closed, and the use waits
-            for `settle`.
+            for `late`.
         began_ms: of the call, on the session's clock.
+        price: what a use costs, in millionths of the currency; None: nobody knows a price.
+
+    Attributes:
+        cost_micros: of all that was reported so far.
     """
 
-    def __init__(self, keep: Callable[[ServiceUse], bool], began_ms: int) -> None:
+    def __init__(
+        self,
+        keep: Callable[[ServiceUse], bool],
+        began_ms: int,
+        price: Callable[[ServiceReport], int | None] = lambda _report: None,
+    ) -> None:
+        self.cost_micros = 0
         self._keep = keep
         self._began_ms = began_ms
+        self._price = price
         self._turns: dict[int, int] = {}
         self._late: list[ServiceUse] = []
         self._count = 0
@@ -38,6 +48,8 @@ class Ledger:
     def take(self, report: ServiceReport, response_id: int | None, state: CallState) -> None:
         """Keep what is reported. Never waits."""
         self._count += 1
+        cost_micros = self._price(report)
+        self.cost_micros += cost_micros or 0
         use = ServiceUse(
             number=self._count,
             turn=self._turn(report, response_id, state),
@@ -52,14 +64,15 @@ class Ledger:
             request_id=report.request_id,
             usage=dict(report.usage),
             estimated=report.estimated,
+            cost_micros=cost_micros,
         )
         if not self._keep(use):
             self._late.append(use)
 
-    async def settle(self, records: CallRecords) -> None:
-        """Store what was reported after the way to the record was closed."""
-        while self._late:
-            await records.store_use(self._late.pop(0))
+    def late(self) -> list[ServiceUse]:
+        """Take out what was reported after the way to the record was closed, in order."""
+        late, self._late = self._late, []
+        return late
 
     def _turn(self, report: ServiceReport, response_id: int | None, state: CallState) -> int:
         if response_id is not None:

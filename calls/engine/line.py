@@ -16,9 +16,14 @@ CLIENT_JOBS = 512
 LAST_WORD_MS = 1_000
 """How long a client may take to hear why it is let go."""
 
+CUT_WORD_MS = 200
+CUT_CLOSE_MS = 100
+"""The same for one whose call is cut, and then for the closing of its socket."""
+
 END_CODE = 1000
 GONE_CODE = 4408
 TAKEN_OVER_CODE = 4409
+RESTART_CODE = 4512
 
 Start = Callable[[Coroutine[Any, Any, None]], Callable[[], object]]
 
@@ -36,6 +41,7 @@ class Line:
         self._lane = self._lane_to(None, CLIENT_JOBS)
         self._start: Start | None = None
         self._stop: Callable[[], object] = lambda: None
+        self._told_end = False
 
     def begin(self, start: Start) -> None:
         """Send from now on, in the tasks that `start` starts."""
@@ -57,6 +63,10 @@ class Line:
         self._stop()
         if self._start is not None:
             self._stop = self._start(self._lane.drain())
+
+    def __len__(self) -> int:
+        """How many messages wait for the client."""
+        return len(self._lane)
 
     def put(self, message: Outgoing) -> None:
         if self.client is not None:
@@ -85,15 +95,33 @@ class Line:
             why = do.SendError(ErrorCode.INTERNAL, message)
             await _tell(self.client, why, do.EndCall(reason))
 
-    async def close(self) -> None:
+    async def close(self, reason: EndReason) -> None:
+        """Close the client's socket, because the call is over for this reason."""
         client, self.client = self.client, None
         if client is not None:
-            await client.close(END_CODE)
+            restarted = reason is EndReason.RESTARTED
+            await client.close(RESTART_CODE if restarted else END_CODE)
+
+    async def cut(self, reason: EndReason) -> None:
+        """Say that the call is over, past everything that waits, and close the client's socket.
+
+        Takes a fraction of a second, whatever the client does or does not.
+        """
+        client, self.client = self.client, None
+        self._stop()
+        if client is None:
+            return
+        if not self._told_end:
+            await _tell(client, do.EndCall(reason), within_ms=CUT_WORD_MS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CUT_CLOSE_MS / 1000):
+                await client.close(END_CODE)
 
     def _lane_to(self, client: Client | None, room: int) -> Lane[Outgoing]:
         async def send(message: Outgoing) -> None:
             if client is not None:
                 await client.send(message)
+                self._told_end = self._told_end or isinstance(message, do.EndCall)
 
         return Lane(send, limit=room, overflow=lambda _lane, _job: self._overflow())
 
@@ -103,8 +131,9 @@ async def _dismiss(client: Client, close_code: int, *words: Outgoing) -> None:
     await client.close(close_code)
 
 
-async def _tell(client: Client, *words: Outgoing) -> None:
+async def _tell(client: Client, *words: Outgoing, within_ms: int | None = None) -> None:
+    within_ms = LAST_WORD_MS if within_ms is None else within_ms
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LAST_WORD_MS / 1000):
+        async with asyncio.timeout(within_ms / 1000):
             for word in words:
                 await client.send(word)

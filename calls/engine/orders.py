@@ -1,6 +1,7 @@
 """What a voice session is asked for, one order after another."""
 
 from calls.domain import effects as do
+from calls.engine.lanes import Lane
 from calls.ports.voice import SessionChange, VoiceSession
 
 Order = do.Effect | SessionChange
@@ -33,3 +34,16 @@ async def _answer(voice: VoiceSession, order: Order) -> None:
             await voice.settle(response_id, heard_ms)
         case do.ResetVoice(system_prompt):
             await voice.reset(system_prompt)
+
+
+def make_room(lane: Lane[Order], job: Order) -> int:
+    """Take `job` into a full lane: the oldest sound makes room, and no decision is ever dropped.
+
+    Returns:
+        How many pieces of sound were dropped.
+    """
+    dropped = lane.remove(lambda waiting: isinstance(waiting, do.ForwardAudio), most=1)
+    if not isinstance(job, do.ForwardAudio | SessionChange) or dropped:
+        lane.force(job)
+        return dropped
+    return int(isinstance(job, do.ForwardAudio))

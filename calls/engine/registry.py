@@ -10,14 +10,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from structlog.contextvars import bind_contextvars
+
 from calls.domain.errors import CallError, EndReason, ErrorCode
-from calls.domain.events import EndAsked
+from calls.engine.draining import REST_MS, end_all, tell_all
 from calls.engine.intake import Intake
 from calls.engine.runner import CallRunner
 
 logger = logging.getLogger(__name__)
 
 DRAIN_MS = 8_000
+
+CLOSE_MS = 10_000
+"""How long cancelled calls may take to be put away. Their recordings and records take less."""
 
 
 @dataclass(slots=True)
@@ -31,6 +36,13 @@ class LiveCall:
     """Work that belongs to the call and ends by itself, soon after it."""
     details: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The agent's settings, as they stand on the record."""
+    cap_ms: int | None = None
+    """The length and the cost, in millionths of the currency, at which it is ended; None: not."""
+    cap_micros: int | None = None
+    capped: bool = False
+    """One of them was reached, and the call was told so."""
+    door: str = ""
+    """Through which its first socket came; only sockets through the same one come back."""
     _secret_hash: bytes = field(default=b"", repr=False)
 
     def __post_init__(self) -> None:
@@ -60,6 +72,7 @@ class Registry:
     def __init__(self, *, max_calls: int) -> None:
         self._max_calls = max_calls
         self._calls: dict[str, LiveCall] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._places = 0
         self._kept: set[str] = set()
         self._draining = False
@@ -100,9 +113,12 @@ class Registry:
         home = await self._open()
         self._calls[call.call_id] = call
         self._empty.clear()
-        home.create_task(self._run(call), name=f"call {call.call_id}")
+        task = home.create_task(self._run(call), name=f"call {call.call_id}")
+        self._tasks[call.call_id] = task
         for work in call.beside:
             home.create_task(self._guard(work, "beside a call"))
+        if self._draining:
+            tell_all((call,), once_free=False)
 
     def find(self, call_id: str, secret: str) -> LiveCall:
         """The call that this secret opens.
@@ -118,6 +134,20 @@ class Registry:
     def get(self, call_id: str) -> LiveCall | None:
         return self._calls.get(call_id)
 
+    async def cut(self, call: LiveCall, reason: EndReason) -> None:
+        """End a call in which nothing answers any more, and have its place free.
+
+        Its task is cancelled. One that will not be is left to itself: client, recording and record
+        of the call are closed without it.
+        """
+        task = self._tasks.get(call.call_id)
+        if task is None:
+            return
+        try:
+            await call.runner.cut(reason, task.cancel)
+        finally:
+            self._forget(call)
+
     async def keep_once(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run background work beside the calls, until it returns or the registry closes.
 
@@ -128,35 +158,40 @@ class Registry:
             self._kept.add(name)
             home.create_task(self._guard(work, name), name=name)
 
-    async def drain(self, *, deadline_ms: int = DRAIN_MS) -> None:
-        """Refuse new calls, end the running ones, wait until all is stored."""
-        self._draining = True
-        for call in self:
-            call.runner.post(EndAsked(reason=EndReason.RESTARTED))
-        try:
-            async with asyncio.timeout(deadline_ms / 1000):
-                await self._empty.wait()
-        except TimeoutError:
-            logger.warning("calls cut at shutdown", extra={"count": len(self._calls)})
+    async def drain(self, *, deadline_ms: int = DRAIN_MS, rest_ms: int = REST_MS) -> None:
+        """Refuse new calls, end the running ones, wait until all is stored.
 
-    async def close(self) -> None:
-        """Cancel what still runs; idempotent."""
-        if self._root is not None:
-            self._root.cancel()
-            await asyncio.gather(self._root, return_exceptions=True)
+        Turns that go on may last until the deadline; what is left is told to end and has the rest.
+        """
+        self._draining = True
+        await end_all(self, self._empty, deadline_ms, rest_ms=rest_ms)
+
+    async def close(self, *, within_ms: int = CLOSE_MS) -> None:
+        """Cancel what still runs; idempotent. What will not be cancelled is left to itself."""
+        if self._root is None:
+            return
+        self._root.cancel()
+        _, running = await asyncio.wait({self._root}, timeout=within_ms / 1000)
+        if running:
+            logger.warning("some tasks of calls would not be cancelled")
 
     async def _run(self, call: LiveCall) -> None:
         try:
+            bind_contextvars(call_id=call.call_id)
             reason = await call.runner.run()
-            logger.info("call ended", extra={"call_id": call.call_id, "reason": reason})
+            logger.debug("a call is over", extra={"reason": reason})
         except Exception as error:  # noqa: BLE001 - one call must not end the others
             extra = {"call_id": call.call_id, "error": type(error).__name__}
             logger.error("call could not be closed", extra=extra)  # noqa: TRY400 - no payloads
         finally:
-            call.intake.close()
-            del self._calls[call.call_id]
-            if not self._calls:
-                self._empty.set()
+            self._forget(call)
+
+    def _forget(self, call: LiveCall) -> None:
+        call.intake.close()
+        self._calls.pop(call.call_id, None)
+        self._tasks.pop(call.call_id, None)
+        if not self._calls:
+            self._empty.set()
 
     async def _guard(self, work: Callable[[], Awaitable[None]], name: str) -> None:
         try:

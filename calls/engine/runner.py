@@ -1,10 +1,11 @@
 """The shell around the machine: one call, from its first event to its last."""
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from calls.domain import effects as do
@@ -12,25 +13,23 @@ from calls.domain import events as ev
 from calls.domain.errors import CallError, EndReason, ErrorCode
 from calls.domain.items import Item
 from calls.domain.machine import context, step
-from calls.domain.policy import Policy
 from calls.domain.state import Caller, CallState, Link
 from calls.domain.usage import ServiceUse
 from calls.domain.wishes import Wishes
 from calls.engine.asides import Asides, AsideSetup
 from calls.engine.client_tools import CLIENT_TOOLS, ClientTools
+from calls.engine.closing import Closing, Kept, keep
 from calls.engine.lanes import Lane
 from calls.engine.ledger import Ledger
 from calls.engine.line import GONE_CODE, TAKEN_OVER_CODE, Line
-from calls.engine.orders import Order, give
+from calls.engine.orders import Order, give, make_room
 from calls.engine.playout import Playout
+from calls.engine.setup import CallSetup as CallSetup
 from calls.engine.timers import Timers
 from calls.engine.toolbox import Toolbox
 from calls.ports.client import Client
-from calls.ports.clock import Clock
 from calls.ports.errors import ProviderError
-from calls.ports.records import CallRecords, RecordingSink
-from calls.ports.tools import CallInfo, Tool
-from calls.ports.voice import SessionChange, VoiceSession
+from calls.ports.voice import SessionChange
 
 logger = logging.getLogger(__name__)
 
@@ -42,24 +41,8 @@ RECORD_JOBS = 2_000
 FLUSH_MS = 5_000
 """How long the end of a call waits for its lanes."""
 
-Observer = Callable[[do.Effect], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallSetup:
-    """Everything a call is made of."""
-
-    info: CallInfo
-    policy: Policy
-    voice: VoiceSession
-    records: CallRecords
-    recording: RecordingSink | None
-    tools: tuple[Tool, ...]
-    clock: Clock
-    observers: tuple[Observer, ...] = ()
-    """Told of every effect, in order, on the loop; they must neither block nor raise."""
-    another_voice: Callable[[], VoiceSession] | None = None
-    """Makes a session like `voice` for one answer beside the conversation; None: there are none."""
+UNWIND_MS = 150
+"""How long a call that is cut gets to put itself away, after its client was let go."""
 
 
 class CallRunner:
@@ -73,7 +56,6 @@ class CallRunner:
         self._clock = setup.clock
         self._began_ms = setup.clock.now_ms()
         self._voice = setup.voice
-        self._records = setup.records
         self._toolbox = Toolbox(setup.tools, setup.info)
         self._observers = setup.observers
         self._inbox: deque[ev.Event] = deque()
@@ -84,6 +66,7 @@ class CallRunner:
         self._defect: Exception | None = None
         self._began = False
         self._over = asyncio.Event()
+        self._unwound = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.playout = Playout(
@@ -98,10 +81,10 @@ class CallRunner:
         self._voice_lane: Lane[Order] = Lane(
             lambda order: give(self._voice, order), limit=VOICE_JOBS, overflow=self._drop_audio
         )
-        self._record_lane: Lane[do.Effect | ServiceUse] = Lane(
+        self._record_lane: Lane[Kept] = Lane(
             self._record, limit=RECORD_JOBS, overflow=lambda lane, job: lane.force(job)
         )
-        self._ledger = Ledger(self._keep_use, self._began_ms)
+        self._ledger = Ledger(self._keep_use, self._began_ms, setup.price)
         self._voice.report_to(
             lambda report, response_id: self._ledger.take(report, response_id, self.state)
         )
@@ -114,6 +97,9 @@ class CallRunner:
                 start=self._start,
                 report=lambda report: self._ledger.take(report, None, self.state),
             )
+        )
+        self._closing = Closing(
+            setup, self._ledger, self._line, stop=self._stop, left=self._record_lane.take
         )
 
     # Events
@@ -128,6 +114,8 @@ class CallRunner:
         Decided at once, unless another event is just being decided: then right after it. Never
         waits. To be called on the call's event loop.
         """
+        if self._closing.begun:
+            return
         self._inbox.append(replace(event, at_ms=self.now_ms()))
         if self._deciding or self._defect is not None:
             return
@@ -147,6 +135,11 @@ class CallRunner:
             for observe in self._observers:
                 observe(effect)
             _PERFORM[type(effect)](self, effect)
+
+    @property
+    def cost_micros(self) -> int:
+        """Of all services so far, as they reported it."""
+        return self._ledger.cost_micros
 
     # Clients
 
@@ -208,6 +201,15 @@ class CallRunner:
         return self._line.client
 
     @property
+    def waiting(self) -> dict[str, int]:
+        """How much waits on each lane."""
+        return {
+            "voice": len(self._voice_lane),
+            "client": len(self._line),
+            "records": len(self._record_lane),
+        }
+
+    @property
     def over(self) -> bool:
         """Whether nobody can come into the call any more."""
         return self._over.is_set()
@@ -252,8 +254,25 @@ class CallRunner:
             logger.exception("call failed", extra={"call_id": self.info.call_id})
             await self._line.tell_failure(reason)
         finally:
-            await asyncio.shield(self._close(reason))
+            self._over.set()
+            reason = await asyncio.shield(self._closing.close(reason, duration_ms=self.now_ms()))
         return reason
+
+    async def cut(self, reason: EndReason, cancel: Callable[[], object]) -> None:
+        """End the call from outside, for this reason, though nothing of it answers any more.
+
+        Its client is let go within a fraction of a second. What the call does not put away itself,
+        once `cancel` has cancelled `run`, is put away here.
+        """
+        self._closing.decide(self._ended or reason)
+        self._over.set()
+        if not self._closing.begun:
+            cancel()
+        await self._line.cut(self._ended or reason)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(UNWIND_MS / 1000):
+                await self._unwound.wait()
+        await asyncio.shield(self._closing.close(reason, duration_ms=self.now_ms()))
 
     async def _live(self) -> EndReason:
         async with self._voice, asyncio.TaskGroup() as group:
@@ -298,19 +317,11 @@ class CallRunner:
         except TimeoutError:
             logger.warning("call ended unflushed", extra={"call_id": self.info.call_id})
 
-    async def _close(self, reason: EndReason) -> None:
-        self._over.set()
+    def _stop(self) -> None:
+        self._unwound.set()
         self._timers.cancel_all()
         self._client_tools.close()
         self.playout.close()
-        duration_ms = self.now_ms()
-        try:
-            if self.setup.recording is not None:
-                await self.setup.recording.close(duration_ms)
-            await self._ledger.settle(self._records)
-        finally:
-            await self._records.finish(reason, duration_ms=duration_ms)
-        await self._line.close()
 
     def _log_failure(self, failure: ProviderError) -> None:
         extra = {
@@ -332,23 +343,12 @@ class CallRunner:
             self.playout.release(pace=client.pace)
 
     def _drop_audio(self, lane: Lane[Order], job: Order) -> None:
-        """The oldest sound makes room; what the call decided is never dropped."""
-        dropped = lane.remove(lambda waiting: isinstance(waiting, do.ForwardAudio), most=1)
-        if not isinstance(job, do.ForwardAudio | SessionChange) or dropped:
-            lane.force(job)
-            self.dropped_audio += dropped
-        elif isinstance(job, do.ForwardAudio):
-            self.dropped_audio += 1
+        self.dropped_audio += make_room(lane, job)
 
-    async def _record(self, effect: do.Effect | ServiceUse) -> None:
-        match effect:
-            case ServiceUse():
-                await self._records.store_use(effect)
-            case do.StoreItem(item):
-                await self._records.store_item(item)
-                self.post(ev.ItemStored(item_id=item.item_id, revision=item.revision))
-            case do.StoreTurn(turn):
-                await self._records.store_turn(turn)
+    async def _record(self, entry: Kept) -> None:
+        await keep(self.setup.records, entry)
+        if isinstance(entry, do.StoreItem):
+            self.post(ev.ItemStored(item_id=entry.item.item_id, revision=entry.item.revision))
 
     def _keep_use(self, use: ServiceUse) -> bool:
         """Whether the lane to the record still runs, and has taken it."""

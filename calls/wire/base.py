@@ -17,12 +17,15 @@ Frame = str | bytes
 CLOSE_CODES: Mapping[ErrorCode, int] = {
     ErrorCode.BAD_MESSAGE: 4400,
     ErrorCode.UNAUTHORIZED: 4401,
+    ErrorCode.FORBIDDEN: 4403,
+    ErrorCode.CONSENT_REQUIRED: 4403,
     ErrorCode.NO_SUCH_AGENT: 4404,
     ErrorCode.START_TIMEOUT: 4408,
     ErrorCode.TAKEN_OVER: 4409,
     ErrorCode.ENDED: 4410,
     ErrorCode.TOO_LARGE: 4413,
     ErrorCode.TOO_FAST: 4429,
+    ErrorCode.LIMIT_REACHED: 4503,
     ErrorCode.BUSY: 4503,
     ErrorCode.DRAINING: 4503,
     ErrorCode.INTERNAL: 4502,
@@ -46,6 +49,7 @@ class Terms:
         texts_per_s: how many other messages are taken.
         texts_reserve: how many may come at once on top of that.
         close_grace_ms: how long the client has to close the socket itself once the call is over.
+        restart_code: what the socket is closed with when the call ends because the server does.
     """
 
     name: str
@@ -59,6 +63,7 @@ class Terms:
     texts_per_s: float = 20
     texts_reserve: float = 40
     close_grace_ms: int = 0
+    restart_code: int = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +131,8 @@ class Hello:
     """Whether the agent may speak first."""
     caller: str = ""
     """Who calls, as far as the client says."""
+    consented: bool = False
+    """The client says that the caller agreed to the agent's consent text."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     resume: Resume | None = None
 

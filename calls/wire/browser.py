@@ -36,7 +36,8 @@ from calls.wire.fields import (
 
 VERSION = 1
 START_MS = 5_000
-START_BYTES = 4_096
+START_BYTES = 8_192
+TOKEN_CHARS = 4_096
 TEXT_BYTES = 16_384
 AUDIO_BYTES = 8_192
 METADATA_BYTES = 2_048
@@ -63,6 +64,7 @@ def _terms(rate_hz: int) -> Terms:
     return Terms(
         name="browser",
         resumes=True,
+        restart_code=4512,
         message_bytes=TEXT_BYTES,
         start_ms=START_MS,
         sound_bytes_per_s=rate * _AUDIO_PACE,
@@ -175,14 +177,19 @@ def _hello(frame: Frame) -> Hello:
         raise bad(f"This server speaks version {VERSION} of the protocol.")
     return Hello(
         agent=text_of(message, "agent", most=100),
-        token=text_of(message, "token", most=2_000),
+        token=text_of(message, "token", most=TOKEN_CHARS),
         language=text_of(message, "language", most=35),
         mic_rate_hz=_microphone(message),
         push_to_talk=_push_to_talk(message.get("turns", "auto")),
         pace=REPORTING if "playback" in _capabilities(message) else COUNTED,
+        consented=_consented(message),
         metadata=_metadata(message),
         resume=_resume(message),
     )
+
+
+def _consented(message: dict[str, Any]) -> bool:
+    return message.get("consent") is not None and flag_of(message, "consent")
 
 
 def _microphone(message: dict[str, Any]) -> int | None:

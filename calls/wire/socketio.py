@@ -94,7 +94,8 @@ class AudioStreaming:
 
     Args:
         query: of the address: `agent`, `backend_ready`, and whatever goes on the record.
-        auth: what the client gave as such; an `agent` in it counts before that of the address.
+        auth: what the client gave as such; an `agent` in it counts before that of the address,
+            and a `token` in it is the call's.
     """
 
     terms = TERMS
@@ -103,6 +104,8 @@ class AudioStreaming:
         fields = dict(query or {})
         named = fields.pop("agent", "")
         self._agent = auth.get("agent", named) if isinstance(auth, dict) else named
+        token = auth.get("token") if isinstance(auth, dict) else ""
+        self._token = token if isinstance(token, str) else ""
         self._told_once = fields.pop("backend_ready", "") == "once"
         self._metadata = _metadata(fields)
         self._half_sample = b""
@@ -122,6 +125,7 @@ class AudioStreaming:
             return None
         return Hello(
             agent=text_of({"agent": self._agent}, "agent", most=100),
+            token=self._token,
             mic_rate_hz=RATE_HZ,
             pace=PACE,
             metadata=self._metadata,

@@ -1,56 +1,43 @@
 """The composition root: the only module that knows which provider, store and codec is in use."""
 
-import asyncio
 import secrets
-import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from functools import cache, partial
-from typing import Any
+from functools import partial
 
 from calls.conf import calls_settings
-from calls.domain.errors import CallError, ErrorCode
+from calls.domain.errors import CallError, EndReason, ErrorCode
 from calls.domain.events import Stage
 from calls.engine.intake import Intake
-from calls.engine.registry import LiveCall, Registry
+from calls.engine.registry import LiveCall
 from calls.engine.runner import CallRunner, CallSetup
 from calls.models import Heard
-from calls.ports.records import CallRecords
 from calls.ports.tools import CallInfo, Tool
 from calls.ports.voice import VoiceSession
 from calls.providers.code import CodeAgent, agent_class, open_agent, replaced_stages
 from calls.providers.embedded.demo_tools import demo_tools
 from calls.providers.embedded.notice import notice as embedded_notice
 from calls.store.agents import AgentNotFoundError, AgentSettings, agent_get
-from calls.store.database import in_database
-from calls.store.gateway import gateway_close
-from calls.store.reaper import reap_loop
-from calls.store.recordings import recording_open, recordings_close
+from calls.store.database import AWAY, in_database_soon
+from calls.store.recordings import recording_open
 from calls.store.records import (
     Opening,
+    OrmCallRecords,
     RecordsUnavailableError,
     conversation_open,
-    heartbeat,
 )
-from calls.store.summaries import Summarizers, summaries_loop
+from calls.store.visits import ANYBODY, Caps, Visit
+from calls.store.webhooks import ToolTerms, tools_answered_elsewhere
 from calls.wire.base import Hello, Ready, WireError
-from calls.wiring import networked
+from calls.wiring import background, webhooks
 from calls.wiring.choosing import embedded_stages, services
+from calls.wiring.leading import call_policy
 from calls.wiring.sessions import cascade, realtime, speech_to_speech
-from calls.wiring.shared import CLOCK, audio_files, detector, local_speech, speech
-
-HEARTBEAT_S = 5
-
-LONGEST_THREAD_TURN_S = 0.0005
-"""How long a thread that writes records may keep the event loop waiting; Python's own 5 ms would
-stand between a caller's last word and the answer."""
+from calls.wiring.shared import CLOCK, detector
+from calls.wiring.shared import registry as registry
+from calls.wiring.watching import About, WatchedRecords
 
 # What all calls of the process share
-
-
-@cache
-def registry() -> Registry:
-    return Registry(max_calls=calls_settings().max_calls)
 
 
 def accepting() -> bool:
@@ -62,57 +49,12 @@ def accepting() -> bool:
         return False
 
 
-async def startup() -> None:
-    """Make the process ready: models loaded, engines warm, background work running.
-
-    A server that knows no lifespan does all this at the first call.
-    """
-    sys.setswitchinterval(LONGEST_THREAD_TURN_S)
-    await asyncio.to_thread(detector)
-    await _background()
-
-
-async def shutdown() -> None:
-    """End the calls well, then everything that belongs to them; idempotent."""
-    await registry().drain()
-    await registry().close()
-    await speech().close()
-    await local_speech().close()
-    await audio_files().close()
-    await asyncio.to_thread(_close_store)
-    await networked.close()
-
-
-def _close_store() -> None:
-    recordings_close()
-    gateway_close()
-
-
-async def _background() -> None:
-    await registry().keep_once("speech", speech().warm)
-    await registry().keep_once("providers", networked.warm)
-    await registry().keep_once("heartbeats", _heartbeats)
-    await registry().keep_once("summaries", partial(summaries_loop, summarizers))
-    await registry().keep_once("reaper", reap_loop)
-
-
-async def _heartbeats() -> None:
-    while True:
-        heartbeat([call.call_id for call in registry()])
-        await asyncio.sleep(HEARTBEAT_S)
-
-
 def notice(agent: AgentSettings) -> str:
     """What a caller must know of the embedded engines that this agent uses; empty: none."""
     own: frozenset[Stage] = frozenset()
     if agent.code_path:
         own = replaced_stages(agent_class(agent.code_path, agent.slug))
     return embedded_notice(set(embedded_stages(agent)) - own)
-
-
-def summarizers(agent: Mapping[str, Any]) -> Summarizers:
-    """Who summarises a conversation of an agent with these settings."""
-    return networked.summarizers(agent)
 
 
 # One call
@@ -131,65 +73,109 @@ def hello_for(address_agent: str, hello: Hello) -> Hello:
 
 
 async def open_call(
-    hello: Hello, *, client: Mapping[str, str], tools: tuple[Tool, ...] = ()
+    hello: Hello,
+    *,
+    client: Mapping[str, str],
+    tools: tuple[Tool, ...] = (),
+    visit: Visit = ANYBODY,
 ) -> LiveCall:
     """Put a new call together and let it run; it begins when its client is attached.
 
     Args:
         client: `protocol` and `user_agent` of the client.
         tools: what the client's side can do for the agent, beside the agent's own.
+        visit: who calls, as far as the server knows.
 
     Raises:
-        CallError: no such agent, no place, or the record cannot be opened.
+        CallError: no such agent, no place, the visit may not call just now (as
+            `calls.store.admission` says), or the record cannot be opened. Nothing was asked of a
+            provider, and nothing is on the record.
     """
     with registry().place():
-        await _background()
-        call = await _assemble(hello, client, tools)
+        await background.begin()
+        call = await _assemble(hello, client, visit, tools)
         await registry().start(call)
         return call
 
 
 async def _agent(slug: str) -> AgentSettings:
     try:
-        return await in_database(agent_get, slug)
+        return await in_database_soon(agent_get, slug)
     except AgentNotFoundError:
         raise CallError(ErrorCode.NO_SUCH_AGENT, "There is no such agent.") from None
+    except AWAY:
+        raise CallError(ErrorCode.BUSY, "The agent cannot be looked at just now.") from None
 
 
 async def _assemble(
-    hello: Hello, client: Mapping[str, str], given: tuple[Tool, ...] = ()
+    hello: Hello,
+    client: Mapping[str, str],
+    visit: Visit = ANYBODY,
+    given: tuple[Tool, ...] = (),
 ) -> LiveCall:
     agent = _asked_of(await _agent(hello.agent), hello)
     info = CallInfo(
         call_id=secrets.token_hex(16),
         agent=agent.slug,
         language=hello.language or agent.language,
-        metadata=hello.metadata,
+        metadata={**hello.metadata, **visit.metadata},
     )
     code = await open_agent(agent.code_path, info) if agent.code_path else None
     if code is not None:
         agent = code.settings(agent)
         info = replace(info, language=hello.language or agent.language)
-    own = (*_tools(agent), *given)
+    own = (*await _tools(agent, visit.site, visit.caller or hello.caller), *given)
     tools = own if code is None else code.tools_with(own)
     # What is not set up refuses the call before there is a record of it.
     voice_made = partial(_voice, agent, info, tools, code)
     voice = voice_made()
-    records = await _open_record(hello, client, agent, info)
-    setup = CallSetup(
-        info=info,
-        policy=agent.policy,
-        voice=voice,
-        records=records if code is None else code.records(records),
-        recording=recording_open(info.call_id) if agent.recorded else None,
-        tools=tools,
-        clock=CLOCK,
-        another_voice=voice_made,
+    opened = await _open_record(hello, client, visit, agent, info)
+    about = About(
+        call_id=info.call_id, site=visit.site, protocol=client["protocol"], agent=agent.slug
     )
-    return _live(setup, agent, code)
+    try:
+        return _put_together(
+            WatchedRecords(opened, about),
+            CallSetup(
+                info=info,
+                policy=call_policy(agent, visit, opened.caps),
+                voice=voice,
+                records=opened,
+                recording=None,
+                tools=tools,
+                clock=CLOCK,
+                another_voice=voice_made,
+                price=opened.price,
+            ),
+            agent,
+            code,
+            opened.caps,
+        )
+    except Exception:
+        # A call that never runs must not count as one that does.
+        await opened.finish(EndReason.ERROR, duration_ms=0)
+        raise
 
 
-def _live(setup: CallSetup, agent: AgentSettings, code: CodeAgent | None) -> LiveCall:
+def _put_together(
+    records: WatchedRecords,
+    setup: CallSetup,
+    agent: AgentSettings,
+    code: CodeAgent | None,
+    caps: Caps,
+) -> LiveCall:
+    """The call of a record that is open."""
+    setup = replace(
+        setup,
+        records=records if code is None else code.records(records),
+        recording=recording_open(setup.info.call_id) if agent.recorded else None,
+    )
+    call = _live(setup, agent, code, caps)
+    records.begun(call)
+    return call
+
+
+def _live(setup: CallSetup, agent: AgentSettings, code: CodeAgent | None, caps: Caps) -> LiveCall:
     runner = CallRunner(setup)
     if code is not None:
         code.connect(runner)
@@ -200,7 +186,15 @@ def _live(setup: CallSetup, agent: AgentSettings, code: CodeAgent | None) -> Liv
         recording=setup.recording,
     )
     beside = () if code is None else (code.run,)
-    return LiveCall(runner, intake, agent.name, beside=beside, details=agent.snapshot())
+    return LiveCall(
+        runner,
+        intake,
+        agent.name,
+        beside=beside,
+        details=agent.snapshot(),
+        cap_ms=caps.max_call_ms,
+        cap_micros=caps.max_cost_micros,
+    )
 
 
 def _asked_of(agent: AgentSettings, hello: Hello) -> AgentSettings:
@@ -211,8 +205,8 @@ def _asked_of(agent: AgentSettings, hello: Hello) -> AgentSettings:
 
 
 async def _open_record(
-    hello: Hello, client: Mapping[str, str], agent: AgentSettings, info: CallInfo
-) -> CallRecords:
+    hello: Hello, client: Mapping[str, str], visit: Visit, agent: AgentSettings, info: CallInfo
+) -> OrmCallRecords:
     opening = Opening(
         call_id=info.call_id,
         agent=agent,
@@ -220,7 +214,8 @@ async def _open_record(
         language=info.language,
         metadata=info.metadata,
         user_agent=client["user_agent"],
-        caller=hello.caller,
+        caller=visit.caller or hello.caller,
+        visit=visit,
         heard=Heard(hello.pace.playback.value),
     )
     try:
@@ -242,8 +237,19 @@ def _voice(
     return cascade(agent, info, used, tools, notice(agent))
 
 
-def _tools(agent: AgentSettings) -> tuple[Tool, ...]:
+async def _answered_elsewhere(names: Collection[str], site: str) -> tuple[ToolTerms, ...]:
+    try:
+        return await in_database_soon(tools_answered_elsewhere, names, site)
+    except AWAY:
+        raise CallError(ErrorCode.BUSY, "The tools cannot be looked at just now.") from None
+
+
+async def _tools(agent: AgentSettings, site: str, caller: str) -> tuple[Tool, ...]:
     known = {tool.spec.name: tool for tool in demo_tools()}
+    if elsewhere := set(agent.tools) - known.keys():
+        terms = await _answered_elsewhere(elsewhere, site)
+        asked = webhooks.tools(terms, site=site, caller=caller)
+        known |= {tool.spec.name: tool for tool in asked}
     return tuple(known[name] for name in agent.tools if name in known)
 
 
@@ -265,6 +271,6 @@ def ready(call: LiveCall, *, resumed: bool) -> Ready:
         tts=profile.tts,
         mic_position=call.intake.position,
         push_to_talk=call.intake.push_to_talk,
-        max_call_ms=policy.max_call_ms,
+        max_call_ms=call.cap_ms or 0,
         resume_ms=policy.resume_ms,
     )

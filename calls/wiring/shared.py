@@ -4,16 +4,26 @@ from functools import cache
 
 from calls.conf import calls_settings
 from calls.engine.clock import MonotonicClock
+from calls.engine.registry import Registry
 from calls.ports.clock import Clock
 from calls.ports.detection import SpeechDetector
 from calls.ports.files import AudioFileDecoder
 from calls.providers.choice.breaker import Breakers
 from calls.providers.containers.files import ContainerFiles
-from calls.providers.embedded.speech import EmbeddedSpeech
-from calls.providers.local.speech import LocalSpeech
+from calls.providers.embedded.speech import (
+    EmbeddedSpeech,
+    EspeakTextToSpeech,
+    PocketSphinxSpeechToText,
+)
+from calls.providers.local.speech import LocalSpeech, PiperTextToSpeech, WhisperSpeechToText
 from calls.providers.silero.detector import SileroDetector
 
 CLOCK: Clock = MonotonicClock()
+
+
+@cache
+def registry() -> Registry:
+    return Registry(max_calls=calls_settings().max_calls)
 
 
 @cache
@@ -44,4 +54,5 @@ def audio_files() -> AudioFileDecoder:
 @cache
 def breakers() -> Breakers:
     """Which providers fail just now, as all calls of the process have found out."""
-    return Breakers(CLOCK)
+    own = (PocketSphinxSpeechToText, EspeakTextToSpeech, WhisperSpeechToText, PiperTextToSpeech)
+    return Breakers(CLOCK, own=[engine.name for engine in own])

@@ -1,5 +1,6 @@
 """Which services are worth asking, as all calls of this process have found them."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,6 +16,12 @@ FATAL_MS, FATAL_AT_MOST_MS = 60_000, 600_000
 
 KNOWN_SERVICES = 256
 
+CROWDED = frozenset({ProviderFault.BUSY, ProviderFault.TIMEOUT})
+"""Of an engine on this machine they say that much is asked of it just now, not that it is broken:
+left alone, it would fail every call because of some."""
+
+_REFUSED = frozenset({ProviderFault.REFUSED})
+
 
 class BreakerState(StrEnum):
     CLOSED = "closed"
@@ -29,6 +36,7 @@ class BreakerState(StrEnum):
 class _Circuit:
     """`until_ms` is None while closed. What belongs to an older `epoch` counts no more."""
 
+    forgiven: frozenset[ProviderFault]
     failures: int = 0
     openings: int = 0
     until_ms: int | None = None
@@ -53,11 +61,11 @@ class Permit:
             self._circuit.close()
 
     def failed(self, error: ProviderError) -> None:
-        """A refusal says nothing of the service: it concerns that one request."""
+        """A failure that says nothing of the service concerns that one request."""
         if not self._counts():
             return
         circuit = self._circuit
-        if error.kind is ProviderFault.REFUSED:
+        if error.kind in circuit.forgiven:
             circuit.probing = False
             return
         circuit.failures += 1
@@ -88,12 +96,20 @@ class Permit:
 class Breakers:
     """One for the whole process: calls learn from each other. Used from one event loop.
 
-    Services are known by their names, up to `KNOWN_SERVICES` of them.
+    Services are known by their keys (`choosing.breaker_key`), up to `KNOWN_SERVICES` of them.
+
+    Args:
+        own: names of engines that run on this machine.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, own: Collection[str] = ()) -> None:
         self._clock = clock
+        self._own = frozenset(own)
         self._circuits: dict[str, _Circuit] = {}
+
+    def own(self, name: str) -> bool:
+        """Whether it is an engine of this machine."""
+        return not self._own.isdisjoint(name.split(" "))
 
     def admit(self, name: str) -> Permit | None:
         """Leave to ask that service now; None: ask another."""
@@ -122,7 +138,8 @@ class Breakers:
     def _circuit(self, name: str) -> _Circuit:
         if name not in self._circuits:
             self._make_room()
-            self._circuits[name] = _Circuit()
+            forgiven = _REFUSED | CROWDED if self.own(name) else _REFUSED
+            self._circuits[name] = _Circuit(forgiven)
         return self._circuits[name]
 
     def _make_room(self) -> None:

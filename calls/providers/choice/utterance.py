@@ -52,6 +52,7 @@ class HeardUtterance:
         self._due_ms: int | None = None
         self._result: str | ProviderError | None = None
         self._served = 0
+        self._asked = 0
         self._partial = ""
         self._changed = asyncio.Event()
         self._over = asyncio.Event()
@@ -125,6 +126,7 @@ class HeardUtterance:
                 return
 
     async def _try(self, turn: Turn, attempt: Attempt, sound: _Sound) -> None:
+        self._asked = turn.index
         due_ms = self._clock.now_ms() + self._first_ms()
         self._limit = Limit(self._clock, self._first_ms())
         guarded = Guarded(
@@ -167,6 +169,11 @@ class HeardUtterance:
                 self._changed.set()
 
     def _first_ms(self) -> int:
+        """An engine of this machine behind whom nobody waits may take all the time that is left."""
+        field = self._choosing.field
+        last = self._asked == len(field.keys) - 1
+        if last and field.breakers.own(field.keys[self._asked]):
+            return self._left_ms()
         return min(self._budget.first_ms, self._left_ms())
 
     def _left_ms(self) -> int:

@@ -15,7 +15,8 @@ from calls.providers.embedded.messages import Kind, Message
 from calls.providers.embedded.process import MODULE, WorkerProcess
 
 WAITING_PER_WORKER = 4
-"""So many jobs may wait for each worker; one more is told "busy" at once."""
+"""So many jobs may wait for each worker; one more is told "busy" at once. As many as are done, one
+by one, before those who wait give up."""
 
 CLOSE_S = 2.0
 
@@ -29,6 +30,7 @@ class Plan:
         provider: the name that errors carry.
         size: how many workers there are at most.
         limit_ms: the longest that one job may take.
+        waiting: so many jobs may wait for each worker.
     """
 
     kind: str
@@ -37,6 +39,7 @@ class Plan:
     size: int
     limit_ms: int
     module: str = MODULE
+    waiting: int = WAITING_PER_WORKER
 
     def error(self, kind: ProviderFault, message: str, *, retryable: bool = True) -> ProviderError:
         return ProviderError(
@@ -123,7 +126,7 @@ class WorkerPool:
         Raises:
             ProviderError: too much is waiting already (BUSY).
         """
-        if len(self._waiting) >= WAITING_PER_WORKER * self._plan.size:
+        if len(self._waiting) >= self._plan.waiting * self._plan.size:
             raise self._plan.error(ProviderFault.BUSY, "Too many people are speaking right now.")
         job = Job(next(self._numbers), payload, killable)
         self._waiting.append(job)

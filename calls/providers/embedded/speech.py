@@ -16,6 +16,9 @@ STT_LIMIT_MS = 20_000
 
 LONGEST_TEXT_CHARS = 2_000
 TTS_LIMIT_MS = 10_000
+TTS_WAITING = 32
+"""A sentence takes some 12 ms: the last one still waits less than half a second."""
+
 TTS_WORKERS = 2
 """One makes two hours of speech in a few seconds; the other is there when one breaks down."""
 
@@ -98,7 +101,8 @@ class EmbeddedSpeech:
         """So many recognisers as `workers`, one for each core as a rule, and a few voices."""
         stt = Plan("stt", PocketSphinxSpeechToText.name, Stage.STT, workers, STT_LIMIT_MS)
         tts_workers = min(workers, TTS_WORKERS)
-        tts = Plan("tts", EspeakTextToSpeech.name, Stage.TTS, tts_workers, TTS_LIMIT_MS)
+        voice = EspeakTextToSpeech.name
+        tts = Plan("tts", voice, Stage.TTS, tts_workers, TTS_LIMIT_MS, waiting=TTS_WAITING)
         return cls(WorkerPool(stt, clock), WorkerPool(tts, clock))
 
     @property

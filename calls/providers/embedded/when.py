@@ -113,6 +113,7 @@ def name_in(text: str, *, asked: bool) -> str:
 
     Bare words count only if a name was asked for.
     """
+    text = " ".join(text.split())  # a pattern would go over much white space again and again
     found = _NAME_IS.search(text) or (_I_AM.search(text) if asked else None)
     if not found and not asked:
         return ""
