@@ -8,9 +8,8 @@ from typing import Any
 from channels.routing import URLRouter
 from django.urls import re_path
 
-from calls import wiring
 from calls.consumers import socketio
-from calls.lifespan import Application, LifespanHooks, Receive, Scope, Send
+from calls.lifespan import Application, LifespanHooks, Receive, Scope, Send, drained_first
 from calls.routing import (
     SPEECH_BYTES,
     http_streams,
@@ -19,6 +18,7 @@ from calls.routing import (
     routes,
     websocket_urlpatterns,
 )
+from calls.wiring import background
 
 
 def websockets() -> Application:
@@ -43,8 +43,9 @@ def http(pages: Any) -> Application:
 
 def lifespan() -> Application:
     """Makes the calls ready when the server starts, and ends them well when it ends."""
-    ends = [wiring.shutdown, socketio.shutdown]
-    return LifespanHooks(startup=[wiring.startup], shutdown=ends)
+    ends = [background.shutdown, socketio.shutdown]
+    begins = [background.startup, drained_first(background.drain)]
+    return LifespanHooks(startup=begins, shutdown=ends)
 
 
 def message_bytes(path: str) -> int:

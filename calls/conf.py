@@ -1,13 +1,14 @@
 """The one setting of the app, `CALLS`, typed and with its defaults.
 
 A project names only what it wants different. A new key is one line in `CallsSettings`: its name in
-`CALLS` is the attribute's in capitals. `docs/data.md` and the project's documentation list them.
+`CALLS` is the attribute's in capitals. `docs/install.md` lists them.
 """
 
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,10 @@ def _protocols(value: Any) -> tuple[str, ...]:
     if strangers := set(known) - set(PROTOCOLS):
         raise ValueError(f"knows no {', '.join(sorted(strangers))}: {', '.join(PROTOCOLS)}")
     return known
+
+
+def _networks(value: Any) -> tuple[str, ...]:
+    return tuple(str(ip_network(entry)) for entry in _words(value))
 
 
 def _names(value: Any) -> dict[str, str]:
@@ -135,6 +140,23 @@ class CallsSettings:
         twilio_auth_token: Twilio's connections must be signed with it; empty: none needs to be.
         realtime_open: whether pages of the allowed origins get a secret for OpenAI Realtime
             clients without an API key, as they get a call in the browser's protocol.
+        public_url: where the outside reaches this server, for links and snippets; empty: as the
+            request at hand says.
+        trusted_proxies: networks of the proxies whose `X-Forwarded-For` names the caller's
+            address; of all others the header counts for nothing.
+        token_seconds: how long a token for one call may wait to be used.
+        currency: of prices, limits and costs; three letters.
+        background: who writes summaries, tells webhooks and removes what is too old: `process`,
+            every process that serves; `worker`, only those that `manage.py worker` starts.
+        lease_seconds: how long nothing may be heard of whoever does a piece of such work; then, as
+            after a crash, another one does it.
+        keep_audio_days: how long recordings are kept, unless their agent says otherwise; 0: until
+            somebody deletes them.
+        keep_text_days: the same for words: transcripts, summaries, what was picked out.
+        keep_figures_days: the same for the conversations themselves, with all their figures.
+        metrics_token: `/metrics` is answered to `Authorization: Bearer` with it; empty: to nobody.
+        webhooks_to_private: whether webhooks may go to addresses that only this network reaches.
+        drain_ms: what the turns that go on get to come to an end when the server has to.
     """
 
     agents: Mapping[str, str] = _key(_names, dict)
@@ -177,6 +199,18 @@ class CallsSettings:
     avr_http: bool = _key(_flag, False)
     twilio_auth_token: str = _key(_text, "", secret=True)
     realtime_open: bool = _key(_flag, True)
+    public_url: str = _key(_address, "")
+    trusted_proxies: tuple[str, ...] = _key(_networks, tuple)
+    token_seconds: int = _key(_number(1), 90)
+    currency: str = _key(_text, "USD")
+    background: str = _key(_one_of("process", "worker"), "process")
+    lease_seconds: int = _key(_number(1), 120)
+    keep_audio_days: int = _key(_number(0), 0)
+    keep_text_days: int = _key(_number(0), 0)
+    keep_figures_days: int = _key(_number(0), 0)
+    metrics_token: str = _key(_text, "", secret=True)
+    webhooks_to_private: bool = _key(_flag, False)
+    drain_ms: int = _key(_number(0), 20_000)
 
 
 @cache

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import signal
+import threading
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
@@ -57,3 +59,52 @@ class LifespanHooks:
         failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         if failures:
             raise ExceptionGroup("shutdown", failures)
+
+
+def drained_first(drain: Hook) -> Hook:
+    """A hook for the start that has uvicorn drain before it closes every socket.
+
+    uvicorn tells an application of its end only after it has closed the clients' sockets. So the
+    signal is taken from it, and handed back when `drain` is over. A second signal cancels `drain`.
+    On other servers, and outside the main thread, the hook does nothing.
+    """
+
+    async def install() -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        signals = _Signals(drain)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            theirs = signal.getsignal(number)
+            if callable(theirs) and _is_uvicorns(theirs):
+                signal.signal(number, signals.before(theirs))
+
+    return install
+
+
+def _is_uvicorns(handler: Any) -> bool:
+    return type(getattr(handler, "__self__", None)).__module__.startswith("uvicorn.")
+
+
+class _Signals:
+    def __init__(self, drain: Hook) -> None:
+        self._drain = drain
+        self._loop = asyncio.get_running_loop()
+        self._draining: asyncio.Task[None] | None = None
+
+    def before(self, theirs: Callable[..., Any]) -> Callable[..., Any]:
+        """A handler in the place of theirs."""
+        return lambda number, _frame: self._loop.call_soon_threadsafe(self._take, theirs, number)
+
+    def _take(self, theirs: Callable[..., Any], number: int) -> None:
+        if self._draining is None:
+            self._draining = self._loop.create_task(self._end(theirs, number), name="drain")
+        elif self._draining.done():
+            theirs(number, None)
+        else:
+            self._draining.cancel()
+
+    async def _end(self, theirs: Callable[..., Any], number: int) -> None:
+        try:
+            await self._drain()
+        finally:
+            theirs(number, None)

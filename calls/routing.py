@@ -16,7 +16,8 @@ from calls.consumers.classic import classic
 from calls.consumers.micdrop import MicdropConsumer
 from calls.consumers.realtime import RealtimeConsumer
 from calls.consumers.twilio import TwilioConsumer
-from calls.origins import Scope, allowed_origin
+from calls.origins import Scope, allowed_origin, page_of
+from calls.store.sites import sites_origins
 
 Application = Callable[[Any, Any, Any], Any]
 
@@ -50,6 +51,7 @@ class Route:
     Attributes:
         pattern: of the path without its leading slash; `agent` is the slug in it.
         lets_in: asked of the handshake before anything else.
+        by_token: pages of sites may in as well; they show a token in their first message.
         message_bytes: the longest message that the server takes there.
     """
 
@@ -58,6 +60,7 @@ class Route:
     application: Application
     lets_in: Callable[[Scope], bool]
     message_bytes: int = SPEECH_BYTES
+    by_token: bool = False
 
     def matches(self, path: str) -> bool:
         return re.match(self.pattern, path.lstrip("/")) is not None
@@ -79,6 +82,7 @@ def routes() -> tuple[Route, ...]:
             pattern=rf"^ws/call/(?:{_AGENT}/)?$",
             application=CallConsumer.as_asgi(),
             lets_in=own_pages,
+            by_token=True,
         ),
         Route(
             protocol="micdrop",
@@ -86,6 +90,7 @@ def routes() -> tuple[Route, ...]:
             application=MicdropConsumer.as_asgi(),
             lets_in=own_pages_and_programs,
             message_bytes=FILE_BYTES,
+            by_token=True,
         ),
         Route(
             protocol="avr",
@@ -116,28 +121,6 @@ def routes() -> tuple[Route, ...]:
     )
 
 
-async def _socketio(scope: Any, receive: Any, send: Any) -> None:
-    await socketio.application()(scope, receive, send)
-
-
-CLASSIC_PATHS = ("/speech-to-text-stream", "/prompt-stream", "/text-to-speech-stream")
-
-
-def http_streams(path: str) -> Application | None:
-    """What serves this path besides Django: requests that last as long as a call, or answer so."""
-    if path.startswith("/socket.io/") and "socketio" in calls_settings().protocols:
-        return _socketio
-    if path.rstrip("/") in CLASSIC_PATHS and calls_settings().avr_http:
-        return classic
-    return None
-
-
-async def refuse(_scope: Any, receive: Any, send: Any) -> None:
-    """Turn a handshake down; the client sees HTTP 403."""
-    await receive()
-    await send({"type": "websocket.close", "code": 4404})
-
-
 class _Socket:
     """Knows whether it is open: a server keeps one whose application has left, and all it gets."""
 
@@ -158,13 +141,47 @@ class _Socket:
         await self._send(message)
 
 
+async def _socketio(scope: Any, receive: Any, send: Any) -> None:
+    """The library may leave a WebSocket without closing it."""
+    if scope["type"] != "websocket":
+        await socketio.application()(scope, receive, send)
+        return
+    socket = _Socket(receive, send)
+    await socketio.application()(scope, socket.receive, socket.send)
+    if socket.open:
+        await send({"type": "websocket.close", "code": 1000})
+
+
+CLASSIC_PATHS = ("/speech-to-text-stream", "/prompt-stream", "/text-to-speech-stream")
+
+
+def http_streams(path: str) -> Application | None:
+    """What serves this path besides Django: requests that last as long as a call, or answer so."""
+    if path.startswith("/socket.io/") and "socketio" in calls_settings().protocols:
+        return _socketio
+    if path.rstrip("/") in CLASSIC_PATHS and calls_settings().avr_http:
+        return classic
+    return None
+
+
+async def page_of_a_site(scope: Scope) -> bool:
+    """Whether one of the active sites lists the page's origin."""
+    page = page_of(scope, missing=False)
+    return page is not None and await sites_origins.hold(page.origin)
+
+
+async def refuse(_scope: Any, receive: Any, send: Any) -> None:
+    """Turn a handshake down; the client sees HTTP 403."""
+    await receive()
+    await send({"type": "websocket.close", "code": 4404})
+
+
 def _guarded(route: Route) -> Application:
     async def serve(scope: Any, receive: Any, send: Any) -> None:
-        open_to = route.served and route.lets_in(scope)
-        socket = _Socket(receive, send)
-        await (route.application if open_to else refuse)(scope, socket.receive, socket.send)
-        if socket.open:
-            await send({"type": "websocket.close", "code": 1000})
+        open_to = route.served and (
+            route.lets_in(scope) or (route.by_token and await page_of_a_site(scope))
+        )
+        await (route.application if open_to else refuse)(scope, receive, send)
 
     return serve
 

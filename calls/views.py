@@ -1,50 +1,50 @@
-"""The call page, and what a supervisor asks."""
+"""What a supervisor asks."""
 
-from django.db import DatabaseError, connection
+import hmac
+
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from calls import wiring
 from calls.conf import calls_settings
-from calls.store.agents import AgentNotFoundError, agent_get
+from calls.store.probe import database_answers
+from calls.wiring import gauges
 
-
-@require_safe
-def call_page(request: HttpRequest, slug: str = "") -> HttpResponse:
-    """The page on which a person talks with the agent; without a slug the default one."""
-    try:
-        agent = agent_get(slug or calls_settings().default_agent)
-    except AgentNotFoundError:
-        raise Http404("There is no such agent.") from None
-    context = {
-        "agent": agent,
-        "notice": wiring.notice(agent),
-        "recording": agent.recorded,
-        "ws_path": f"/ws/call/{agent.slug}/",
-    }
-    response = render(request, "calls/call.html", context)
-    response["Cache-Control"] = "no-store"
-    return response
+DATABASE_WITHIN_S = 1.5
 
 
 @require_safe
 def livez(_request: HttpRequest) -> HttpResponse:
-    """The process answers; says nothing of what it depends on."""
+    """The process answers; says nothing of what it depends on, and touches none of it."""
     return JsonResponse({"alive": True})
 
 
 @require_safe
 def readyz(_request: HttpRequest) -> HttpResponse:
-    """Whether a new call may come here: 200, or 503 with what is missing."""
-    checks = {"database": _database_answers(), "accepting": wiring.accepting()}
-    return JsonResponse(checks, status=200 if all(checks.values()) else 503)
+    """Whether a new call may come here: 200, or 503 with what is missing; within two seconds."""
+    checks = {
+        "database": database_answers(DATABASE_WITHIN_S),
+        "accepting": wiring.accepting(),
+        "draining": wiring.registry().draining,
+    }
+    ready = checks["database"] and checks["accepting"]
+    return JsonResponse(checks, status=200 if ready else 503)
 
 
-def _database_answers() -> bool:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError:
-        return False
-    return True
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Figures for Prometheus, for whoever has the token.
+
+    Raises:
+        Http404: the settings name no token.
+    """
+    wanted = calls_settings().metrics_token
+    if not wanted:
+        raise Http404
+    given = request.headers.get("Authorization", "")
+    if not hmac.compare_digest(given.encode(errors="replace"), f"Bearer {wanted}".encode()):
+        return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
+    found = gauges.exposition()
+    return HttpResponse(
+        found, content_type=gauges.CONTENT_TYPE, headers={"Cache-Control": "no-store"}
+    )

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from typing_extensions import override
 
 from calls.admin.choosing import AgentForm
+from calls.admin.snippets import snippets
 from calls.models import Agent
 
 LONG = ("system_prompt", "extraction_schema")
@@ -23,7 +24,10 @@ else:
 
 _FIELDSETS: Any = (
     (None, {"fields": (("name", "slug"), ("active", "language"), "system_prompt", "tools")}),
-    ("First words", {"fields": ("first_message_mode", "first_message", "consent_text")}),
+    (
+        "First words",
+        {"fields": ("first_message_mode", "first_message", "consent_text", "consent_mode")},
+    ),
     (
         "Voice and mind",
         {
@@ -101,7 +105,15 @@ _FIELDSETS: Any = (
     ),
     (
         "What is kept, and who may call",
-        {"fields": ("recorded", "summarized", "token_required", "micdrop_version")},
+        {
+            "fields": (
+                ("recorded", "summarized"),
+                ("keep_audio_days", "keep_text_days"),
+                "redacted",
+                "token_required",
+                "micdrop_version",
+            )
+        },
     ),
 )
 
@@ -132,7 +144,10 @@ class AgentAdmin(Base):
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
         agent = self.get_object(request, object_id)
-        context = {"call_url": call_url(agent) if agent else ""} | (extra_context or {})
+        context = extra_context or {}
+        if agent is not None:
+            shown = snippets(agent, request) if agent.active else ()
+            context = {"call_url": call_url(agent), "snippets": shown} | context
         return super().change_view(request, object_id, form_url, context)
 
     @override

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from typing_extensions import override
 
+from calls.admin.ending import EndingAdmin
 from calls.admin.filters import (
     InterruptionFilter,
     LatencyFilter,
@@ -18,18 +19,20 @@ from calls.admin.filters import (
     RecordingFilter,
     TroubleFilter,
 )
+from calls.admin.privacy import PrivacyAdmin
 from calls.admin.review import ReviewAdmin, call_title
+from calls.conf import calls_settings
 from calls.models import Conversation, ConversationStatus, Recording
-from calls.store.wording import clock, protocol_name, seconds
+from calls.store.wording import clock, cost_words, protocol_name, seconds
 
 
 @admin.register(Conversation)
-class ConversationAdmin(ReviewAdmin):
+class ConversationAdmin(EndingAdmin, PrivacyAdmin, ReviewAdmin):
     """The list, and what leads from it."""
 
     list_display = (
         "call", "agent_name", "reached_by", "started", "length", "turn_count", "interrupted",
-        "latency", "end", "recorded",
+        "latency", "cost", "end", "recorded",
     )  # fmt: skip
     list_filter = (
         "status", "end_reason", "agent_slug", ProtocolFilter, InterruptionFilter, LatencyFilter,
@@ -42,6 +45,7 @@ class ConversationAdmin(ReviewAdmin):
     search_help_text = "Words that were said or stand in the summary; quotes keep them together."
     show_full_result_count = False
     actions_on_bottom = True
+    actions = ("end_calls", "redact_calls", "erase_calls")
 
     class Media:
         css = {"all": ["calls/admin/list.css"]}  # noqa: RUF012 - Django's own form
@@ -94,6 +98,10 @@ class ConversationAdmin(ReviewAdmin):
     @admin.display(description="Latency", ordering="latency_ms")
     def latency(self, row: Conversation) -> str:
         return "–" if row.latency_ms is None else seconds(row.latency_ms)
+
+    @admin.display(description="Cost", ordering="cost_micros")
+    def cost(self, row: Conversation) -> str:
+        return cost_words(row.cost_micros, calls_settings().currency) if row.cost_micros else "–"
 
     @admin.display(description="End", ordering="end_reason")
     def end(self, row: Conversation) -> SafeString:

@@ -1,13 +1,10 @@
 """The review page of a conversation, and all that it loads and links to."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import LogEntry
 from django.core.exceptions import PermissionDenied
-from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
@@ -16,9 +13,12 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_GET, require_POST, require_safe
 from typing_extensions import override
 
-from calls.admin.media import peaks_response, private, sound_response
-from calls.models import Conversation, ConversationStatus, Recording
+from calls.admin.ending import END
+from calls.admin.privacy import ERASE, REDACT
+from calls.media import peaks_response, private, sound_response
+from calls.models import AuditAction, Conversation, ConversationStatus, Recording
 from calls.models.text import clean_text
+from calls.store.audit import audit, audit_listened
 from calls.store.exports import export_json, export_text
 from calls.store.reviews import review
 from calls.store.summaries import summaries_wake, summary_request
@@ -30,10 +30,6 @@ else:
 
 LISTEN = "calls.listen_recording"
 SUMMARIZE = "calls.change_summary"
-LISTENED = "Listened to the recording."
-EXPORTED = "Exported the conversation as {}."
-LISTEN_LOG_S = 600
-"""One listening is many requests, and one line in the log."""
 
 View = Callable[..., HttpResponseBase]
 
@@ -81,6 +77,7 @@ class ReviewAdmin(Base):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         row = self._row(request, object_id)
+        audit(request.user.get_username(), AuditAction.VIEWED, row.pk, user=request.user)
         context = {
             **self.admin_site.each_context(request),
             "title": call_title(row),
@@ -88,7 +85,10 @@ class ReviewAdmin(Base):
             "original": row,
             "review": review(row),
             "may_listen": request.user.has_perm(LISTEN),
+            "may_end": row.status == ConversationStatus.ACTIVE and request.user.has_perm(END),
             "may_summarize": request.user.has_perm(SUMMARIZE),
+            "may_erase": request.user.has_perm(ERASE),
+            "may_redact": row.status == ConversationStatus.ENDED and request.user.has_perm(REDACT),
             "may_delete": self.has_delete_permission(request, row),
             **(extra_context or {}),
         }
@@ -96,12 +96,11 @@ class ReviewAdmin(Base):
 
     @method_decorator(require_GET)
     def audio_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
-        """The recording; each listening leaves a line in the log."""
+        """The recording; each listening leaves an entry in the audit."""
         recording = self._recording(request, object_id)
         row = recording.conversation
         response = sound_response(request, recording, f"call-{row.call_id}")
-        if not self._listened_lately(request, row):
-            self.log_change(request, row, LISTENED)
+        audit_listened(request.user.get_username(), row.pk, user=request.user)
         return response
 
     @method_decorator(require_GET)
@@ -160,19 +159,11 @@ class ReviewAdmin(Base):
             raise Http404("The call was not recorded.")
         return recording
 
-    def _listened_lately(self, request: HttpRequest, row: Conversation) -> bool:
-        return LogEntry.objects.filter(
-            user=request.user.pk,
-            object_id=row.pk,
-            content_type__app_label="calls",
-            change_message=LISTENED,
-            action_time__gt=Now() - timedelta(seconds=LISTEN_LOG_S),
-        ).exists()
-
     def _exported(
         self, request: HttpRequest, row: Conversation, response: HttpResponse, ending: str
     ) -> HttpResponseBase:
-        self.log_change(request, row, EXPORTED.format(ending))
+        user = request.user
+        audit(user.get_username(), AuditAction.EXPORTED, row.pk, user=user, detail=ending)
         name = f"call-{row.call_id}.{ending}"
         response["Content-Disposition"] = f'attachment; filename="{name}"'
         return private(response)

@@ -19,7 +19,7 @@ from django.views.decorators.csrf import csrf_exempt
 from calls.conf import calls_settings
 from calls.engine.clock import MonotonicClock
 from calls.engine.limits import TokenBucket
-from calls.origins import allowed_origin
+from calls.origins import allowed_origin, scope_of
 from calls.realtime_api.web import (
     Fields,
     RefusedError,
@@ -27,7 +27,6 @@ from calls.realtime_api.web import (
     endpoint,
     object_in,
     refusal,
-    scope_of,
 )
 from calls.store.agents import AgentNotFoundError
 from calls.store.database import in_database

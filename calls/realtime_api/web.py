@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostE
 from django.views.decorators.csrf import csrf_exempt
 
 from calls.conf import calls_settings
-from calls.origins import allowed_origin
+from calls.origins import allowed_origin, scope_of
 from calls.wire.base import WireError
 from calls.wire.fields import all_storable, parse_object
 
@@ -139,12 +139,3 @@ def _page_of(request: HttpRequest) -> str:
     """The origin of an allowed page; empty: no page, or not an allowed one."""
     origin = request.headers.get("Origin", "")
     return origin if origin and allowed_origin(scope_of(request)) else ""
-
-
-def scope_of(request: HttpRequest) -> Fields:
-    """What of the request tells where it came from."""
-    headers = [(name.lower().encode(), value) for name, value in request.headers.items()]
-    return {
-        "scheme": request.scheme,
-        "headers": [(name, value.encode("latin1", "replace")) for name, value in headers],
-    }

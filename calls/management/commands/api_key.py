@@ -1,20 +1,22 @@
 """API keys from the command line: make one, list them, switch one off."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from typing_extensions import override
 
-from calls.models import ApiKey
+from calls.models import ApiKey, Site
+from calls.models.keys import SCOPES
 from calls.store.agents import AgentNotFoundError
-from calls.store.keys import key_create
+from calls.store.keys import CALLS, key_create
 
 
 class Command(BaseCommand):
     """A new key is the only line on standard output, so that a script can take it."""
 
-    help = "Make, list and revoke the API keys of OpenAI Realtime clients."
+    help = "Make, list and revoke the API keys of OpenAI Realtime clients and other programs."
 
     @override
     def add_arguments(self, parser: CommandParser) -> None:
@@ -33,6 +35,15 @@ class Command(BaseCommand):
             action="store_true",
             help="its clients may not replace the agent's instructions and tools",
         )
+        create.add_argument(
+            "--scope",
+            action="append",
+            choices=SCOPES,
+            help="good for this; again for more; without: calls",
+        )
+        create.add_argument(
+            "--site", default="", metavar="SLUG", help="sees and opens calls of this site alone"
+        )
         actions.add_parser("list", help="name, beginning, agents and state of each")
         revoke = actions.add_parser("revoke", help="switch a key off")
         revoke.add_argument("key", help="its name, or what it begins with")
@@ -41,19 +52,29 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         match options["action"]:
             case "create":
-                self._create(options["name"], options["agent"], fixed=options["fixed"])
+                self._create(options)
             case "list":
                 self._list()
             case _:
                 self._revoke(options["key"])
 
-    def _create(self, name: str, agents: list[str], *, fixed: bool) -> None:
+    def _create(self, options: Mapping[str, Any]) -> None:
+        name, slug = options["name"], options["site"]
+        site = Site.objects.filter(slug=slug).first()
+        if slug and site is None:
+            raise CommandError(f"No site is called {slug}.")
         try:
             ApiKey._meta.get_field("name").clean(name.strip(), None)
         except ValidationError as error:
             raise CommandError(f"That name will not do. {error.messages[0]}") from None
         try:
-            _, text = key_create(name, agents, configures=not fixed)
+            _, text = key_create(
+                name,
+                options["agent"],
+                configures=not options["fixed"],
+                site=site,
+                scopes=options["scope"] or (CALLS,),
+            )
         except AgentNotFoundError as error:
             raise CommandError(f"No agent is called {error}.") from None
         self.stdout.write(text)

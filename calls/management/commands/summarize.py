@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from typing_extensions import override
 
-from calls import wiring
 from calls.store.summaries import summaries_loop, summaries_run_due
+from calls.wiring.chores import summarizers
 
 
 class Command(BaseCommand):
@@ -25,10 +25,10 @@ class Command(BaseCommand):
     @override
     def handle(self, *args: Any, **options: Any) -> None:
         if options["once"]:
-            taken = asyncio.run(summaries_run_due(wiring.summarizers))
+            taken = asyncio.run(summaries_run_due(summarizers))
             self.stdout.write(f"Summaries taken on: {taken}.")
             return
         try:
-            asyncio.run(summaries_loop(wiring.summarizers))
+            asyncio.run(summaries_loop(summarizers))
         except KeyboardInterrupt:
             self.stdout.write("Stopped.")

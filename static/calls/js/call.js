@@ -9,6 +9,8 @@ import { Uplink } from "./uplink.js";
 const HANG_UP_MS = 2000;
 /** After coming back the stored items arrive; what was typed and is not among them was lost. */
 const RESEND_MS = 1500;
+const RESTARTING = 4512;
+const UNKNOWN_CALL = 4410;
 
 /**
  * Where the agent's sound goes.
@@ -40,6 +42,9 @@ export class Call extends EventTarget {
   /** @type {Promise<void> | void} until the playhead stands still */ #silenced = undefined;
   /** @type {import("./protocol.js").Playhead | null} */ #playhead = null;
   #stopTimer = () => {};
+  #token = "";
+  #tokenSent = false;
+  /** The last socket was closed by a server that restarts. */ #restarting = false;
 
   /**
    * @param {object} options
@@ -48,7 +53,8 @@ export class Call extends EventTarget {
    * @param {Loudspeaker} options.loudspeaker
    * @param {number | null} options.microphoneRateHz null: typed text only
    * @param {boolean} [options.silent] the loudspeaker plays nothing, so that it has nothing to report
-   * @param {string} [options.token]
+   * @param {string | (() => Promise<string>)} [options.token] a function gives a new one every time
+   * @param {boolean} [options.consent] the caller agreed to what the page says of the call
    * @param {string} [options.language]
    * @param {import("./protocol.js").Turns} [options.turns]
    * @param {Record<string, unknown>} [options.metadata]
@@ -62,12 +68,10 @@ export class Call extends EventTarget {
     this.#options = options;
     this.#clock = clock;
     this.#loudspeaker = loudspeaker;
-    // Where the voice stopped must be known before it can be asked to go on from there.
-    const first = () => this.#silenced?.then(() => encode(this.#first())) ?? encode(this.#first());
-    this.#socket = new CallSocket(url, { first, clock, make, random });
+    this.#socket = new CallSocket(url, { first: () => this.#greeting(), clock, make, random });
     this.#uplink = new Uplink(this.#socket, options.microphoneRateHz ?? 0);
     this.#socket.addEventListener("message", (event) => this.#receive(detailOf(event)));
-    this.#socket.addEventListener("down", () => this.#lost());
+    this.#socket.addEventListener("down", (event) => this.#lost(detailOf(event).code));
     this.#socket.addEventListener("over", (event) => this.#over(detailOf(event)));
   }
 
@@ -85,9 +89,14 @@ export class Call extends EventTarget {
   }
 
   start() {
-    const { turns = "auto" } = this.#options;
+    const { turns = "auto", token = "" } = this.#options;
     this.#set({ stage: "connecting", turns });
-    this.#socket.open();
+    if (typeof token === "function") {
+      void this.#renewToken(token).then((got) => got && this.#socket.open());
+    } else {
+      this.#token = token;
+      this.#socket.open();
+    }
   }
 
   /** Stop for good, without a word: the page goes away. */
@@ -189,14 +198,42 @@ export class Call extends EventTarget {
 
   // From the server
 
+  /** @returns {string | Promise<string>} the first message of a connection */
+  #greeting() {
+    const { token } = this.#options;
+    // A token opens one call, and whether the socket that was lost had used it is not known.
+    const used = this.#tokenSent && !this.#state.ready && typeof token === "function";
+    if (!this.#silenced && !used) return encode(this.#first());
+    // Where the voice stopped must be known before it can be asked to go on from there.
+    return Promise.resolve(this.#silenced)
+      .then(() => used && this.#renewToken(token))
+      .then(() => encode(this.#first()));
+  }
+
+  /**
+   * @param {() => Promise<string>} take
+   * @returns {Promise<boolean>} false: the call is over
+   */
+  async #renewToken(take) {
+    try {
+      this.#token = await take();
+    } catch {
+      this.#finish({ reason: "token_failed", message: "" });
+      this.#socket.close();
+    }
+    return this.#state.stage !== "ended";
+  }
+
   /** @returns {import("./protocol.js").Start} */
   #first() {
-    const { agent, token = "", language = "", silent, microphoneRateHz, metadata } = this.#options;
+    const { agent, consent, language = "", silent, microphoneRateHz, metadata } = this.#options;
     const { ready, turns } = this.#state;
+    this.#tokenSent = true;
     return {
       type: "start",
       agent,
-      token,
+      token: this.#token,
+      ...(consent && { consent }),
       language,
       microphone: microphoneRateHz === null ? null : { rate_hz: microphoneRateHz },
       turns,
@@ -289,8 +326,10 @@ export class Call extends EventTarget {
     });
   }
 
-  #lost() {
+  /** @param {number} code of the close event */
+  #lost(code) {
     if (this.#state.stage === "ended") return this.#socket.close();
+    this.#restarting = code === RESTARTING;
     this.#stopTimer();
     this.#silenced = this.#loudspeaker.forget();
     this.#set({ stage: "reconnecting", tools: [] });
@@ -301,6 +340,9 @@ export class Call extends EventTarget {
     const begun = this.#state.startedAt > 0;
     const lost = begun ? "connection_lost" : "unreachable";
     const told = this.#fatal?.code ?? REASONS[code] ?? "error";
+    if (this.#restarting && (outcome === "lost" || code === UNKNOWN_CALL)) {
+      return this.#finish({ reason: "restarted", message: "" });
+    }
     this.#finish({
       reason: outcome === "lost" ? (this.#fatal?.code ?? lost) : told,
       message: this.#fatal?.message ?? "",

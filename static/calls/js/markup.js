@@ -33,7 +33,7 @@ const ICONS = {
  */
 export const MARKUP = `
 <div class="vc" data-part="root" data-stage="idle">
-  <section class="vc-stage" aria-label="Call" data-part="stage">
+  <section class="vc-stage" aria-label="Call" data-part="stage" tabindex="-1">
     <header class="vc-head">
       <p class="vc-name" data-part="name" role="heading"></p>
       <p class="vc-facts" data-part="facts" hidden>
@@ -67,7 +67,8 @@ export const MARKUP = `
     </div>
 
     <div class="vc-invitation" data-part="invitation">
-      <p class="vc-consent" data-part="consent" hidden></p>
+      <p class="vc-consent" data-part="consent" tabindex="-1" hidden></p>
+      <button type="button" class="vc-button vc-main" data-part="agreeButton" hidden>${ICONS.phone}<span data-part="agreeText"></span></button>
       <button type="button" class="vc-link" data-part="typeOnly">No microphone? Type instead</button>
     </div>
 
@@ -148,9 +149,9 @@ export function build(host) {
  *   | "problemText" | "problemTodo" | "trouble" | "invitation" | "notice" | "consent" | "controls"
  *   | "muteText" | "sound" | "microphoneField" | "speakerField" | "speakerHint" | "after"
  *   | "afterTitle" | "afterText" | "trace" | "traceLength" | "made" | "captions" | "scroll" | "empty" | "log"
- *   | "living" | "latency" | "bar" | "stages" | "figures" | "announcer" | "typedLabel", HTMLElement>
+ *   | "living" | "agreeText" | "latency" | "bar" | "stages" | "figures" | "announcer" | "typedLabel", HTMLElement>
  *   & Record<"callButton" | "holdButton" | "retryButton" | "typeInstead" | "typeOnly" | "muteButton"
- *   | "turnsButton" | "soundButton" | "hangUpButton" | "againButton" | "downloadButton"
+ *   | "turnsButton" | "soundButton" | "agreeButton" | "hangUpButton" | "againButton" | "downloadButton"
  *   | "latestButton" | "sendButton", HTMLButtonElement>
  *   & Record<"microphoneSelect" | "speakerSelect", HTMLSelectElement>
  *   & Record<"volume" | "typed", HTMLInputElement>

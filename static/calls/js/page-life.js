@@ -27,7 +27,7 @@ export function watchPage(signal, { online, left, touched, seen, devicesChanged 
  * @param {AbortSignal} signal ends it
  */
 export async function keepScreenOn(signal) {
-  if (!("wakeLock" in navigator)) return;
+  if (!("wakeLock" in navigator) || !mayUse("screen-wake-lock")) return;
   /** @type {WakeLockSentinel | undefined} */ let lock;
   const hold = async () => {
     try {
@@ -41,6 +41,13 @@ export async function keepScreenOn(signal) {
   // The browser takes it back whenever the page is out of sight.
   document.addEventListener("visibilitychange", () => isSeen() && void hold(), { signal });
   await hold();
+}
+
+/** @param {string} feature @returns {boolean} the page around may not pass it on */
+function mayUse(feature) {
+  /** @type {any} */
+  const { permissionsPolicy, featurePolicy } = /** @type {any} */ (document);
+  return (permissionsPolicy ?? featurePolicy)?.allowsFeature(feature) ?? true;
 }
 
 function isSeen() {

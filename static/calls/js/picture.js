@@ -61,6 +61,11 @@ export class Picture {
     this.#dark.removeEventListener("change", this.#redraw);
   }
 
+  /** The colours are new. */
+  redraw() {
+    this.#fit();
+  }
+
   /** @param {Mood} mood */
   show(mood) {
     if (mood === this.#mood) return;

@@ -23,6 +23,7 @@ const UINT32_MAX = 2 ** 32 - 1;
  * @property {"start"} type
  * @property {string} agent
  * @property {string} token
+ * @property {boolean} [consent] the caller agreed to the consent text
  * @property {string} language
  * @property {{ rate_hz: number } | null} microphone
  * @property {Turns} turns

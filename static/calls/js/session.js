@@ -11,7 +11,8 @@ import { Speaker } from "./speaker.js";
  * @typedef {object} SessionOptions
  * @property {string} url of the socket
  * @property {string} agent slug
- * @property {string} [token]
+ * @property {string | (() => Promise<string>)} [token] a function gives a new one every time
+ * @property {boolean} [consent] the caller agreed to what the page says of the call
  * @property {string} [language]
  * @property {Record<string, unknown>} [metadata]
  * @property {import("./protocol.js").Turns} [turns]

@@ -6,6 +6,8 @@ const PING_MS = 2000;
 const DEAD_MS = 8000;
 const CONNECT_MS = 5000;
 const FIRST_CALL_MS = 10_000;
+/** A server that has to put a call together first may take its time. */
+const READY_MS = 20_000;
 const RETRY_FIRST_MS = 60;
 const RETRY_BASE_MS = 250;
 const RETRY_MAX_MS = 4000;
@@ -18,10 +20,10 @@ const ABNORMAL = 1006;
  * One WebSocket that comes back by itself, until the call is over or cannot be saved.
  *
  * A socket that is silent although it was asked counts as gone: a network that died does not say
- * so for minutes.
+ * so for minutes. So does one whose server was told who comes, and does not take it in.
  *
- * Fires `message` (CustomEvent<ServerMessage>), `down` (it is gone, and comes back), `over`
- * (CustomEvent<Over>, the last event).
+ * Fires `message` (CustomEvent<ServerMessage>), `down` (CustomEvent<{ code }>: it is gone with that
+ * close code, and comes back), `over` (CustomEvent<Over>, the last event).
  *
  * @typedef {object} Over
  * @property {number} code the last close code
@@ -34,6 +36,7 @@ export class CallSocket extends EventTarget {
   #clock;
   #random;
   /** @type {WebSocket | undefined} */ #socket;
+  #taken = false;
   /** @type {number | undefined} when the first attempt began, or the socket was lost */ #lostAt;
   #graceMs = FIRST_CALL_MS;
   #attempts = 0;
@@ -77,6 +80,8 @@ export class CallSocket extends EventTarget {
    * @param {number} graceMs
    */
   confirm(graceMs) {
+    this.#stopTimer();
+    this.#taken = true;
     this.#graceMs = graceMs;
     this.#lostAt = undefined;
     this.#attempts = 0;
@@ -131,11 +136,16 @@ export class CallSocket extends EventTarget {
   /** @param {WebSocket} socket */
   #greet(socket) {
     const first = this.#first();
-    if (typeof first === "string") {
-      socket.send(first);
-    } else {
-      void first.then((text) => this.#socket === socket && socket.send(text));
-    }
+    if (typeof first === "string") this.#introduce(socket, first);
+    else void first.then((text) => this.#introduce(socket, text));
+  }
+
+  /** @param {WebSocket} socket @param {string} first */
+  #introduce(socket, first) {
+    if (this.#socket !== socket) return;
+    socket.send(first);
+    const patienceMs = this.#taken ? DEAD_MS : READY_MS;
+    this.#stopTimer = this.#clock.after(patienceMs, () => this.#lose(ABNORMAL));
   }
 
   /** Take no notice of the socket any more. */
@@ -195,7 +205,8 @@ export class CallSocket extends EventTarget {
     if (had) {
       this.#lostAt = this.#clock.now();
       this.losses++;
-      this.dispatchEvent(new Event("down"));
+      this.dispatchEvent(new CustomEvent("down", { detail: { code } }));
+      if (this.#closed) return; // Whoever heard it had enough.
     }
     this.#retryLater(code);
   }

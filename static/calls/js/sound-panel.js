@@ -25,8 +25,9 @@ export class SoundPanel {
     this.#actions = actions;
     const { soundButton, microphoneSelect, speakerSelect, volume } = parts;
     soundButton.addEventListener("click", () => this.#toggle());
-    parts.controls.addEventListener("keydown", ({ key }) => {
-      if (key !== "Escape" || parts.sound.hidden) return;
+    parts.controls.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || parts.sound.hidden) return;
+      event.preventDefault(); // It closes this, not what is around it.
       this.close();
       soundButton.focus();
     });

@@ -25,6 +25,8 @@ export class TranscriptView {
   constructor(parts) {
     this.#parts = parts;
     parts.scroll.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    // A frame around it that grows or shrinks is no scrolling.
+    new ResizeObserver(() => this.#follows && this.#toEnd()).observe(parts.scroll);
     parts.latestButton.addEventListener("click", () => this.#follow());
   }
 

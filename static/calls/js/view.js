@@ -6,6 +6,7 @@ import { Picture, strength } from "./picture.js";
 import { Trace } from "./trace.js";
 import { TranscriptView } from "./transcript-view.js";
 import {
+  AGREE,
   GOOD_ENDINGS,
   MICROPHONE_PROBLEMS,
   activityOf,
@@ -23,6 +24,7 @@ const LOUD = 0.55;
  * @property {string} name of the agent
  * @property {string} notice
  * @property {string} consent
+ * @property {boolean} mustAgree no call begins before the caller agreed to it
  * @property {boolean} recorded the call will be recorded
  * @property {string} headingLevel
  */
@@ -55,6 +57,8 @@ export class View {
     parts.face.textContent = settings.name.charAt(0).toUpperCase();
     show(parts.notice, settings.notice);
     show(parts.consent, settings.consent || (settings.recorded ? "This call is recorded." : ""));
+    set(parts.agreeText, AGREE.call);
+    set(parts.typeOnly, settings.mustAgree ? AGREE.type : AGREE.typeOnly);
     parts.typedLabel.textContent = `Type a message to ${settings.name}`;
     parts.callButton.setAttribute("aria-label", `Call ${settings.name}`);
     this.#render();
@@ -72,6 +76,18 @@ export class View {
     cancelAnimationFrame(this.#frame);
     this.#connection.session = undefined;
     this.#picture.close();
+  }
+
+  /** The colours are new. */
+  redraw() {
+    this.#picture.redraw();
+  }
+
+  /** Go where the caller begins, or goes on. */
+  focusFirst() {
+    const { agreeButton, callButton, retryButton, muteButton, typed, againButton } = this.#parts;
+    const first = [agreeButton, callButton, retryButton, againButton, muteButton, typed];
+    first.find((element) => element.checkVisibility())?.focus({ preventScroll: true });
   }
 
   /** Something is new; it will be shown with the next frame. */
@@ -117,9 +133,11 @@ export class View {
     const pushToTalk = this.#session?.state.turns === "push_to_talk";
     const problem = Boolean(this.#session?.problem) && stage === "idle";
     const hasMicrophone = this.#session?.hasMicrophone ?? false;
-    hide(parts.callButton, stage !== "idle" || problem);
+    const { mustAgree } = this.#settings;
+    hide(parts.callButton, stage !== "idle" || problem || mustAgree);
+    hide(parts.agreeButton, !mustAgree);
     hide(parts.holdButton, !(inCall && pushToTalk && hasMicrophone));
-    hide(parts.face, stage === "idle" ? !problem : inCall && pushToTalk && hasMicrophone);
+    hide(parts.face, stage === "idle" ? !problem && !mustAgree : inCall && pushToTalk && hasMicrophone);
     hide(parts.invitation, stage !== "idle" || problem);
     hide(parts.controls, !(inCall || stage === "connecting"));
     hide(parts.facts, !inCall);

@@ -17,8 +17,8 @@ export const MICROPHONE_PROBLEMS = {
   },
   policy: {
     title: "This page may not ask for your microphone",
-    text: "The website around it does not pass the permission on, so your browser does not even ask you.",
-    todo: "Open the call in a window of its own, or tell the people who run this website that the frame needs allow=\"microphone\".",
+    text: "The website forbids it, so your browser does not even ask you. Nothing on your side is wrong.",
+    todo: "You can type instead. The people who run this website find in the browser’s console what to allow.",
   },
   dismissed: {
     title: "The microphone was not allowed",
@@ -61,14 +61,20 @@ const ENDINGS = {
   provider_failed: "The speech service stopped working.",
   abandoned: "The connection was gone for too long.",
   staff_ended: "The call was ended by the people who run it.",
-  restarted: "The server was restarted.",
+  budget: "The time or the money for calls is used up.",
+  site_stopped: "Calls are switched off here at the moment.",
+  restarted: "The server was restarted. Please call again.",
   interrupted: "The server stopped unexpectedly.",
   connection_lost: "The connection was lost and did not come back.",
   unreachable: "The server does not answer. Check your connection and try again.",
   taken_over: "The call goes on in another window.",
   ended: "The call was over when the connection came back.",
   busy: "All lines are busy. Please try again in a moment.",
+  forbidden: "Calls cannot be made from this page.",
+  consent_required: "Please agree first, then call.",
+  limit_reached: "There were too many calls. Please try again later.",
   draining: "The server is about to restart. Please try again in a moment.",
+  token_failed: "The website could not get a permission for the call. Please try again in a moment.",
   unauthorized: "This page has no permission for the call, or it has been open for too long. Reload it and try again.",
   no_such_agent: "There is nobody at this address.",
   too_fast: "Too much was sent at once.",
@@ -116,6 +122,13 @@ export const STAGE_NAMES = {
   tts: "making the voice",
   playout: "sending",
   delivery: "on the way to your ear",
+};
+
+/** On the button that begins a call, where the caller has to agree first. */
+export const AGREE = {
+  call: "Agree and call",
+  type: "Agree, but type instead",
+  typeOnly: "No microphone? Type instead",
 };
 
 const TEXTS = {

@@ -1,0 +1,1 @@
+"""The call in pages: this server's own, and frames in those of sites."""

@@ -1,0 +1,1 @@
+"""What templates of the project may load."""
