@@ -1,8 +1,8 @@
 """Takes the pictures in docs/images: `.venv/bin/python tools/screenshots.py [GROUP...]`.
 
-A group is one of `page`, `protocols` and `services`; without any, all pictures are taken.
-The real server, real calls in Chromium with speech as its microphone. Needs what the tests need;
-see requirements-dev.txt.
+A group is one of `page`, `embed`, `protocols`, `services` and `sites`; without any, all pictures
+are taken. The real server, real calls in Chromium with speech as its microphone. Needs what the
+tests need; see requirements-dev.txt.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from picture_calls import all_at_once, by_telephone  # noqa: E402 - a script beside this one
+from picture_embeds import the_embeds  # noqa: E402
 from playwright.async_api import Page, Playwright, async_playwright  # noqa: E402
 
 from tests.doubles.chromium import ALLOWED, ARGUMENTS, CAPTURE, DEVICES  # noqa: E402
@@ -35,6 +36,7 @@ PHONE = {"width": 390, "height": 800}
 REVIEW = {"width": 1280, "height": 1060}
 TALL = {"width": 1280, "height": 1180}
 LIST = {"width": 1600, "height": 760}
+SITE = {"width": 1280, "height": 1300}
 STORY = (10_500, "hours", 4_300, "friday", 8_500, "goodbye")
 HOURS = (3_000, "hours", 30_000)
 BOOKING = (3_000, "appointment", 4_300, "monday", 30_000)
@@ -53,7 +55,7 @@ class Camera:
     """
 
     def __init__(self, playwright: Playwright, place: Path) -> None:
-        self._playwright = playwright
+        self.playwright = playwright
         self._place = place
 
     @asynccontextmanager
@@ -62,7 +64,7 @@ class Camera:
         file = self._place / "microphone.wav"
         record(file, *speech)
         arguments = [*ARGUMENTS, DEVICES, ALLOWED, f"{CAPTURE}{file}%noloop"]
-        browser = await self._playwright.chromium.launch(
+        browser = await self.playwright.chromium.launch(
             executable_path=chromium_path(), args=arguments
         )
         try:
@@ -245,7 +247,40 @@ async def the_page(camera: Camera, installation: Installation, place: Path) -> N
         server.kill()
 
 
-GROUPS = {"page": the_page, "protocols": the_protocols, "services": the_services}
+async def the_embed(camera: Camera, installation: Installation, place: Path) -> None:
+    """Calls in pages of somebody else."""
+    await the_embeds(camera.playwright, installation, place, shoot)
+
+
+async def the_sites(camera: Camera, installation: Installation, place: Path) -> None:
+    """A site in the admin with a day's use, and what its pages copy from the agent's."""
+    server = installation.start(place / "sites", {"PUBLIC_URL": "https://calls.example"})
+    try:
+        async with camera.page(f"{server.url}/", viewport=SITE) as page:
+            await Reviewer(page, server.url).log_in(installation.admin_password)
+            await page.goto(f"{server.url}/admin/calls/site/add/")
+            await page.get_by_label("Name", exact=False).first.fill("Maple Street Dental")
+            await page.locator("#id_public").check()
+            await page.locator("#id_origins").fill('["https://maple.example"]')
+            await page.locator("#id_all_agents").check()
+            await page.locator("#id_max_day_cost").fill("25")
+            await page.get_by_role("button", name="Save and continue editing").first.click()
+            await page.wait_for_load_state("networkidle")
+            await shoot(page, "site")
+            await page.goto(f"{server.url}/admin/calls/agent/")
+            await page.get_by_role("link", name="Demo agent").first.click()
+            await page.locator("#embed").screenshot(path=IMAGES / "agent-snippets.png")
+    finally:
+        server.kill()
+
+
+GROUPS = {
+    "page": the_page,
+    "embed": the_embed,
+    "protocols": the_protocols,
+    "services": the_services,
+    "sites": the_sites,
+}
 
 
 def main() -> None:

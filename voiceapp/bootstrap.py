@@ -24,6 +24,7 @@ DEFAULT_PORT = 8000
 
 _NEEDS = {"up": ("requirements.txt",), "test": ("requirements.txt", "requirements-dev.txt")}
 _PIN = re.compile(r"([A-Za-z0-9._-]+)==([^\s;]+)\s*(?:;\s*(.+))?$")
+_HASH = re.compile(r"\s*(?:\\\n)?\s*--hash=\S+")
 _MARKER = re.compile(r"(python_version|sys_platform) (==|<|>=) \"([^\"]+)\"$")
 
 
@@ -69,7 +70,7 @@ def _go_on_in(python: Path, argv: list[str]) -> NoReturn:
 
 def _satisfied(requirements: Path) -> bool:
     """Whether this Python has exactly what the file pins."""
-    for line in requirements.read_text(encoding="utf-8").splitlines():
+    for line in _HASH.sub("", requirements.read_text(encoding="utf-8")).splitlines():
         if not line.strip() or line.startswith(("#", "-")):
             continue
         pin = _PIN.match(line.strip())

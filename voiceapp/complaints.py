@@ -1,5 +1,6 @@
 """Why setting up failed, in one line for the person at the terminal. Standard library only."""
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -22,6 +23,7 @@ _NO_NETWORK = (
     "certificate_verify_failed",
     "remotedisconnected",
 )
+_NOT_WHAT_WAS_PINNED = "do not match the hashes"
 
 
 class SetupError(Exception):
@@ -41,11 +43,23 @@ def _no_space(place: Path) -> str:
     )
 
 
+def _swapped(output: str) -> str:
+    """The packages that pip lists below its complaint, each as `name==1.0 from address:`."""
+    listed = output[output.lower().index(_NOT_WHAT_WAS_PINNED) :]
+    packages = re.findall(r"^    (\S+)(?: .*)?:$", listed, re.MULTILINE)
+    return (
+        f"Refused {', '.join(packages) or 'a package'}: what was downloaded does not match its "
+        "hashes in the requirements. It may have been tampered with."
+    )
+
+
 def explain(output: str, place: Path) -> str:
     """What pip said, in one line."""
     lowered = output.lower()
     if any(sign in lowered for sign in _NO_SPACE):
         return _no_space(place)
+    if _NOT_WHAT_WAS_PINNED in lowered:
+        return _swapped(output)
     if any(sign in lowered for sign in _NO_NETWORK):
         return (
             "The packages could not be downloaded: no connection to the package index. "

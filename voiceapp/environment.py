@@ -1,6 +1,7 @@
 """The one reader of environment variables: typed, and all that is wrong is said at once."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing_extensions import override
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 NAMES = (
+    "ADMIN_PATH",
     "ALLOWED_HOSTS",
     "ALLOWED_ORIGINS",
     "ALLOW_MISSING_ORIGIN",
@@ -21,23 +23,33 @@ NAMES = (
     "AVR_HTTP",
     "AVR_SECRET",
     "AVR_URL_INSTRUCTIONS",
+    "BACKGROUND",
     "CSRF_TRUSTED_ORIGINS",
+    "CURRENCY",
     "DATABASE_URL",
     "DEBUG",
     "DEFAULT_AGENT",
+    "DRAIN_MS",
     "ELEVENLABS_API_KEY",
     "ELEVENLABS_BASE_URL",
+    "KEEP_AUDIO_DAYS",
+    "KEEP_FIGURES_DAYS",
+    "KEEP_TEXT_DAYS",
+    "LEASE_SECONDS",
     "LLM_API_KEY",
     "LLM_BASE_URL",
     "LLM_MODEL",
     "LLM_PROFILE",
     "LOCAL",
+    "LOG_FORMAT",
     "LOG_LEVEL",
     "MAX_CALLS",
+    "METRICS_TOKEN",
     "MODEL_WARNING_DAYS",
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
     "PROTOCOLS",
+    "PUBLIC_URL",
     "REALTIME_OPEN",
     "REDIS_URL",
     "SECRET_KEY",
@@ -49,6 +61,8 @@ NAMES = (
     "STT_BASE_URL",
     "STT_MODEL",
     "STT_PROFILE",
+    "TOKEN_SECONDS",
+    "TRUSTED_PROXIES",
     "TRUST_PROXY",
     "TTS_API_KEY",
     "TTS_BASE_URL",
@@ -58,6 +72,7 @@ NAMES = (
     "TTS_RATE_HZ",
     "TWILIO_AUTH_TOKEN",
     "VAR_DIR",
+    "WEBHOOKS_TO_PRIVATE",
 )
 """Every variable that is read; each may also be given as the name of a file in `<name>_FILE`."""
 
@@ -86,6 +101,7 @@ class Environment:
             one's own are not insisted on.
         secret_key: empty when the environment names none.
         database: Django's database settings; empty for SQLite below `var_dir`.
+        admin_path: where the admin lies, with a slash at its end and none at its beginning.
         redis_url: empty when there is no Redis: the channel layer is then in memory.
         calls: keys of the setting `CALLS`, only those that the environment names.
     """
@@ -96,6 +112,7 @@ class Environment:
     local: bool
     secret_key: str = field(repr=False)
     secret_key_fallbacks: tuple[str, ...] = field(repr=False)
+    admin_path: str
     allowed_hosts: tuple[str, ...]
     csrf_trusted_origins: tuple[str, ...]
     allowed_origins: tuple[str, ...]
@@ -105,6 +122,7 @@ class Environment:
     database: Mapping[str, Any] = field(repr=False)
     redis_url: str = field(repr=False)
     log_level: str
+    log_format: str
     calls: Mapping[str, Any] = field(repr=False)
 
 
@@ -127,9 +145,17 @@ class _Reader:
         listed = self.text(name, ",".join(default)).split(",")
         return tuple(word.strip() for word in listed if word.strip())
 
+    def one_of(self, name: str, *known: str) -> str:
+        """One of these words; the first when it is not named."""
+        return self._read(name, known[0], lambda: _one_of(self.text(name), known))
+
     def number(self, name: str) -> int | None:
         """A whole number, one or more; nothing when it is not named."""
         return self._read(name, None, lambda: _number(self.text(name)))
+
+    def path(self, name: str, default: str) -> str:
+        """A path of letters, digits and dashes below the root, with a slash at its end."""
+        return self._read(name, default, lambda: _path(self.text(name) or default))
 
     def folder(self, name: str, default: Path) -> Path:
         return Path(self.text(name, str(default))).expanduser().resolve()
@@ -152,6 +178,18 @@ def _flag(text: str, default: bool) -> bool:
     if text.strip().lower() not in known:
         raise ValueError("say true or false")
     return known[text.strip().lower()]
+
+
+def _one_of(text: str, known: tuple[str, ...]) -> str:
+    if text and text not in known:
+        raise ValueError(f"say one of {', '.join(known)}")
+    return text or known[0]
+
+
+def _path(text: str) -> str:
+    if not re.fullmatch(r"/?[\w-]+(/[\w-]+)*/?", text, re.ASCII):
+        raise ValueError("say a path of letters, digits and dashes, such as back-office/")
+    return text.strip("/") + "/"
 
 
 def _number(text: str) -> int | None:
@@ -192,6 +230,7 @@ def _environment(reader: _Reader) -> Environment:
         local=local,
         secret_key=reader.text("SECRET_KEY"),
         secret_key_fallbacks=reader.words("SECRET_KEY_FALLBACKS"),
+        admin_path=reader.path("ADMIN_PATH", "admin"),
         allowed_hosts=allowed_hosts,
         csrf_trusted_origins=reader.words("CSRF_TRUSTED_ORIGINS"),
         allowed_origins=reader.words("ALLOWED_ORIGINS"),
@@ -201,6 +240,7 @@ def _environment(reader: _Reader) -> Environment:
         database=reader.database("DATABASE_URL"),
         redis_url=reader.text("REDIS_URL"),
         log_level=reader.text("LOG_LEVEL", "INFO").upper(),
+        log_format=reader.one_of("LOG_FORMAT", "line", "json"),
         calls=_calls(reader),
     )
 
@@ -209,18 +249,34 @@ _CALLS_TEXTS = (
     "AVR_AMI_URL",
     "AVR_SECRET",
     "AVR_URL_INSTRUCTIONS",
+    "BACKGROUND",
+    "CURRENCY",
     "DEFAULT_AGENT",
     "ELEVENLABS_API_KEY",
     "ELEVENLABS_BASE_URL",
+    "METRICS_TOKEN",
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
+    "PUBLIC_URL",
     *(f"{stage}_{what}" for stage in ("LLM", "STT", "TTS") for what in _SERVER),
     "TTS_FORMAT",
     "TWILIO_AUTH_TOKEN",
 )
-_FLAGS = ("AVR_HTTP", "REALTIME_OPEN")
-_SECRETS = ("AVR_SECRET", "TWILIO_AUTH_TOKEN")
-_CALLS_NUMBERS = ("MAX_CALLS", "MODEL_WARNING_DAYS", "SPEECH_WORKERS", "TTS_RATE_HZ")
+_FLAGS = ("AVR_HTTP", "REALTIME_OPEN", "WEBHOOKS_TO_PRIVATE")
+_SECRETS = ("AVR_SECRET", "METRICS_TOKEN", "TWILIO_AUTH_TOKEN")
+_LISTS = ("PROTOCOLS", "TRUSTED_PROXIES")
+_CALLS_NUMBERS = (
+    "DRAIN_MS",
+    "KEEP_AUDIO_DAYS",
+    "KEEP_FIGURES_DAYS",
+    "KEEP_TEXT_DAYS",
+    "LEASE_SECONDS",
+    "MAX_CALLS",
+    "MODEL_WARNING_DAYS",
+    "SPEECH_WORKERS",
+    "TOKEN_SECONDS",
+    "TTS_RATE_HZ",
+)
 
 
 def _shown(name: str) -> type[str]:
@@ -232,8 +288,9 @@ def _calls(reader: _Reader) -> Mapping[str, Any]:
     for name in _FLAGS:
         if reader.text(name):
             found[name] = reader.flag(name, default=False)
-    if protocols := reader.words("PROTOCOLS"):
-        found["PROTOCOLS"] = protocols
+    for name in _LISTS:
+        if words := reader.words(name):
+            found[name] = words
     return found
 
 

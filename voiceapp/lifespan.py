@@ -37,6 +37,12 @@ class Lifespan:
         if self._running is not None and not self._running.done():
             await self._tell("shutdown")
 
+    async def cut(self, within_s: float) -> None:
+        """The application has no more time: what it still does for its end is cancelled."""
+        if self._running is not None and not self._running.done():
+            self._running.cancel()
+            await asyncio.wait([self._running], timeout=within_s)
+
     async def _tell(self, phase: str) -> None:
         await self._to_application.put({"type": f"lifespan.{phase}"})
         answer = await self._answers.get()

@@ -50,6 +50,14 @@ def ensure_demo_agent() -> bool:
     return False  # too quick to speak of
 
 
+def ensure_own_site() -> bool:
+    """Make the row of this server's own calls, unless there is one."""
+    from calls.store.sites import own_site_ensure
+
+    own_site_ensure()
+    return False  # too quick to speak of
+
+
 def ensure_admin() -> str | None:
     """Make an administrator when there is none; its password, which nobody can read again."""
     users = get_user_model().objects

@@ -58,7 +58,11 @@ class CappedRequest(WebRequest):
             super().handleContentChunk(data)
 
     def process(self) -> Any:
-        """Hand a whole request on; one that was refused has had its answer."""
+        """Hand a whole request on, WebSocket handshakes too; one that was refused has its answer.
+
+        Daphne lets any client say below which path the application lies; ours lies at the root.
+        """
+        self.requestHeaders.removeHeader(b"daphne-root-path")
         return None if self._refused else super().process()
 
     def _refuse(self) -> None:

@@ -2,7 +2,7 @@
 
 * It drains. On SIGTERM or Ctrl-C it tells the application that the end has come (ASGI lifespan) and
   gives the calls time to end well; pages are still answered meanwhile. A second signal ends the
-  waiting.
+  waiting: the application's end is cancelled, which it takes for a hurry.
 * What a client can make it hold is bounded: request bodies, WebSocket messages and frames.
 * It listens before anything slow begins and accepts once the application is ready.
 """
@@ -32,8 +32,9 @@ access_logger = logging.getLogger("voiceapp.access")
 reactor: Any = installed_reactor
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_CANCELLED_WITHIN_S = 5
-_CLOSED_WITHIN_S = 1
+_CUT_WITHIN_S = 2
+_CANCELLED_WITHIN_S = 3
+_CLOSED_WITHIN_S = 2
 _POLL_S = 0.02
 
 
@@ -47,8 +48,7 @@ class Limits:
         ping_timeout_s: how long the answer may take. Together they find a dead client within 22 s.
             Shorter ones would cut off phones, which lose the network for seconds in every handover
             and get their packets through afterwards.
-        drain_ms: what calls get to come to an end after SIGTERM. Less than the 30 s after which
-            most supervisors kill.
+        drain_ms: what the application gets to come to its end after SIGTERM, all told.
         close_s: what an application gets after its socket has gone.
     """
 
@@ -59,7 +59,7 @@ class Limits:
     ping_interval_s: int = 10
     ping_timeout_s: int = 10
     listen_backlog: int = 1024
-    drain_ms: int = 20_000
+    drain_ms: int = 30_000
     close_s: int = 30
 
 
@@ -133,6 +133,11 @@ class Server(Daphne):
         self._patience: asyncio.Timeout | None = None
         self._signals = 0
 
+    @property
+    def ending(self) -> bool:
+        """A signal has come: what is new belongs elsewhere."""
+        return self._signals > 0
+
     def run(self) -> None:
         """Serve until a signal comes. `failed` says afterwards whether the start failed.
 
@@ -197,13 +202,19 @@ class Server(Daphne):
                 self._patience.reschedule(asyncio.get_running_loop().time())
 
     async def _drain(self) -> None:
-        """Tell the application, wait until it is done or time is up, cancel what is left."""
+        """Tell the application, wait until it is done, cancel what is left.
+
+        When time is up, or a second signal came, the application is cut short first: what it does
+        about that is waited for.
+        """
         try:
             async with asyncio.timeout(self._limits.drain_ms / 1000) as self._patience:
                 await self._lifespan.shutdown()
                 await self._closed_sockets()
         except TimeoutError:
             logger.warning("Not every call came to its end in time")
+            await self._lifespan.cut(_CUT_WITHIN_S)
+            await self._closed_sockets()
         except RuntimeError:
             logger.exception("Not every call ended well")
         await self._cancel_rest()

@@ -4,7 +4,7 @@ from typing import Any
 
 from csp.constants import NONE, SELF
 
-from voiceapp import environment, keys
+from voiceapp import environment, keys, logs
 
 BASE_DIR = environment.BASE_DIR
 ENVIRONMENT = environment.read()
@@ -25,7 +25,10 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "csp",
+    "axes",
     "channels",
+    "django_tasks",
+    "django_tasks_db",
     "calls",
     "voiceapp",
 ]
@@ -41,6 +44,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "voiceapp.middleware.PermissionsPolicy",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "voiceapp.urls"
@@ -77,6 +81,11 @@ _SQLITE: dict[str, Any] = {
 _POSTGRESQL_OPTIONS: dict[str, Any] = {
     "pool": {"min_size": 1, "max_size": 8, "timeout": 5},
     "connect_timeout": 3,
+    # A server that is gone without a word is found out in a quarter of a minute.
+    "keepalives_idle": 10,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
     "options": "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=10000",
 }
 
@@ -121,6 +130,15 @@ def _channel_layer() -> dict[str, Any]:
 
 CHANNEL_LAYERS = {"default": _channel_layer()}
 
+_WORKERS = ENVIRONMENT.calls.get("BACKGROUND") == "worker"
+TASKS = {
+    "default": {
+        "BACKEND": "django_tasks_db.DatabaseBackend"
+        if _WORKERS
+        else "django_tasks.backends.immediate.ImmediateBackend"
+    }
+}
+
 # --- static files -------------------------------------------------------------------------------
 
 STATIC_URL = "/static/"
@@ -134,6 +152,22 @@ MEDIA_ROOT = VAR_DIR / "media"
 
 # --- people -------------------------------------------------------------------------------------
 
+ADMIN_PATH = ENVIRONMENT.admin_path
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+# So many wrong passwords for a name from an address, and it is locked there for so many hours: for
+# the right password too, but not for the same name from elsewhere.
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = 1
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "voiceapp.logins.client_ip"
+AXES_LOCKOUT_TEMPLATE = "locked_out.html"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True  # of those who came in, Django's own admin log is enough
+AXES_VERBOSE = False
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -166,7 +200,7 @@ CONTENT_SECURITY_POLICY = {
 PERMISSIONS_POLICY = "microphone=(self), camera=(), geolocation=()"
 X_FRAME_OPTIONS = "DENY"
 SECURE_SSL_REDIRECT = ENVIRONMENT.ssl_redirect
-SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$"]  # a supervisor asks past the proxy
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]  # a supervisor asks past the proxy
 SECURE_HSTS_SECONDS = 0 if ENVIRONMENT.local else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not ENVIRONMENT.local
 SECURE_HSTS_PRELOAD = not ENVIRONMENT.local
@@ -188,24 +222,4 @@ CALLS: dict[str, Any] = {
 
 # --- logs: never a query string, never what was said ---------------------------------------------
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {"format": "{asctime} {levelname:<7} {name}: {message}", "style": "{"},
-    },
-    "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
-        "nowhere": {"class": "logging.NullHandler"},
-    },
-    "root": {"handlers": ["stderr"], "level": "WARNING"},
-    "loggers": {
-        "calls": {"level": ENVIRONMENT.log_level},
-        "voiceapp": {"level": ENVIRONMENT.log_level},
-        "voiceapp.access": {"level": "INFO" if ENVIRONMENT.log_level == "DEBUG" else "WARNING"},
-        "django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
-        # Scanners try any page and any name there is; the latter cost a traceback each.
-        "django.request": {"level": "ERROR"},
-        "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
-    },
-}
+LOGGING = logs.logging_settings(ENVIRONMENT.log_format, ENVIRONMENT.log_level)

@@ -1,5 +1,6 @@
 """The project's addresses: the admin, and everything of the app at the root."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
@@ -13,7 +14,7 @@ def favicon(_request: HttpRequest) -> HttpResponseBase:
 
 
 urlpatterns = [
-    path("admin/", admin.site.urls),
+    path(settings.ADMIN_PATH, admin.site.urls),
     path("favicon.ico", favicon),
     path("", include("calls.urls")),
 ]

@@ -6,7 +6,6 @@ from django.core.management.base import BaseCommand, CommandParser
 from typing_extensions import override
 
 from voiceapp import serving
-from voiceapp.bootstrap import DEFAULT_HOST, DEFAULT_PORT
 
 
 class Command(BaseCommand):
@@ -16,18 +15,15 @@ class Command(BaseCommand):
 
     @override
     def add_arguments(self, parser: CommandParser) -> None:
-        """Where to listen."""
-        parser.add_argument("--host", default=DEFAULT_HOST, help="address to listen on")
-        parser.add_argument(
-            "--port", type=int, default=DEFAULT_PORT, help="port to listen on; 0: any free one"
-        )
+        """Where to listen, and how much to take."""
+        serving.add_arguments(parser)
 
     @override
-    def handle(self, *, host: str, port: int, **_: Any) -> None:
+    def handle(self, *, host: str, port: int, backlog: int, body_bytes: int, **_: Any) -> None:
         """Do it; returns only by leaving the process."""
-        listener = serving.listener_or_error(host, port)
+        listener = serving.listener_or_error(host, port, backlog)
         url = serving.url_of(listener)
-        serving.serve(listener, lambda: self._say(url))
+        serving.serve(listener, lambda: self._say(url), body_bytes)
 
     def _say(self, url: str) -> None:
         self.stdout.write(f"Serving on {url}")

@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 from typing_extensions import override
 
 from voiceapp import preparing, serving
-from voiceapp.bootstrap import DEFAULT_HOST, DEFAULT_PORT
 
 T = TypeVar("T")
 
@@ -23,23 +23,21 @@ class Command(BaseCommand):
 
     @override
     def add_arguments(self, parser: CommandParser) -> None:
-        """Where to listen."""
-        parser.add_argument("--host", default=DEFAULT_HOST, help="address to listen on")
-        parser.add_argument(
-            "--port", type=int, default=DEFAULT_PORT, help="port to listen on; 0: any free one"
-        )
+        """Where to listen, and how much to take."""
+        serving.add_arguments(parser)
 
     @override
-    def handle(self, *, host: str, port: int, **_: Any) -> None:
+    def handle(self, *, host: str, port: int, backlog: int, body_bytes: int, **_: Any) -> None:
         """Do it; returns only by leaving the process."""
-        listener = serving.listener_or_error(host, port)
+        listener = serving.listener_or_error(host, port, backlog)
         self._step("Database", preparing.migrate)
         self._step("Static files", preparing.collect_static)
         self._step("Demo agent", preparing.ensure_demo_agent)
+        self._step("Own site", preparing.ensure_own_site)
         password = self._step("Administrator", preparing.ensure_admin)
         self.check()
         url = serving.url_of(listener)
-        serving.serve(listener, lambda: self._greet(url, password))
+        serving.serve(listener, lambda: self._greet(url, password), body_bytes)
 
     def _step(self, name: str, work: Callable[[], T]) -> T:
         """Run one step; a line with its seconds when there was something to do."""
@@ -55,7 +53,8 @@ class Command(BaseCommand):
     def _greet(self, url: str, password: str | None) -> None:
         who = f"user {preparing.ADMIN_NAME}"
         how = f"password {password} (shown only this once)" if password else "as you set it up"
-        self.stdout.write(f"\n  Call page   {url}/\n  Admin       {url}/admin/   {who}, {how}\n")
+        admin = f"{url}/{settings.ADMIN_PATH}"
+        self.stdout.write(f"\n  Call page   {url}/\n  Admin       {admin}   {who}, {how}\n")
         self.stdout.write("\nCtrl-C ends the server.\n")
         self.stdout.flush()
 
