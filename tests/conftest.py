@@ -1,5 +1,8 @@
 """What every test stands on: the machine's abilities, a place of its own, chance under control."""
 
+import os
+import subprocess
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -47,6 +50,22 @@ def pytest_configure(config: pytest.Config) -> None:
         database.setdefault("TEST", {})["NAME"] = str(var_dir / "test.sqlite3")
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Begin with what takes long and needs no test to run."""
+    config = session.config
+    if needs.INSISTS and config.getoption("dist", "no") != "no" and not _is_worker(config):
+        command = [*needs.UNHURRIED, sys.executable, "-m", "tests.interop.prepare"]
+        making = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        config.add_cleanup(making.wait)
+        config.add_cleanup(making.kill)
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
 def pytest_report_header() -> list[str]:
     """Say at the top what this machine lacks."""
     lacking = [remedy for name in needs.NEEDS if (remedy := needs.missing(name))]
@@ -59,8 +78,29 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
     return _ByFile(config, log)
 
 
-_LONGEST = ("browser", "tests/interop/", "tests/server/", "tests/faults/", "tests/bootstrap/")
+_LARGE_CLIENTS = ("tests/interop/test_pipecat", "tests/interop/test_livekit")
+"""Their environments are made while other tests run."""
+
+_LONGEST = (
+    "browser",
+    "tests/store/test_on_postgres",
+    "tests/interop/",
+    "tests/outages/",
+    "tests/deployment/",
+    "tests/server/",
+    "tests/bootstrap/",
+    "tests/embedding/",
+    "tests/background/",
+    "tests/quality/",
+    "tests/faults/",
+    "tests/privacy/",
+    "tests/api/",
+)
 """What takes minutes begins first, so that nobody waits for it alone."""
+
+_BUSY = _LONGEST.index("tests/quality/")
+"""From here on tests wait for nothing and nobody: more of them at once than there are processors
+are no faster, and those that look at the clock would find it late."""
 
 
 class _LongestFirst(OrderedDict[str, Any]):
@@ -73,6 +113,8 @@ class _LongestFirst(OrderedDict[str, Any]):
 
 
 def _rank(scope: str) -> int:
+    if scope.startswith(_LARGE_CLIENTS):
+        return len(_LONGEST)
     return next((n for n, start in enumerate(_LONGEST) if scope.startswith(start)), len(_LONGEST))
 
 
@@ -83,9 +125,29 @@ class _ByFile(Scheduler):
         super().__init__(config, log)
         self.workqueue = _LongestFirst()
 
+    def _reschedule(self, node: Any) -> None:
+        """Give it the next file, or let it leave when there are processes enough for what is left."""
+        if self._is_free(node) and self._only_busy_left() and self._at_work() > _processors():
+            node.shutdown()
+            return
+        super()._reschedule(node)
+
+    def _is_free(self, node: Any) -> bool:
+        return not node.shutting_down and self._pending_of(self.assigned_work[node]) <= 2
+
+    def _only_busy_left(self) -> bool:
+        return bool(self.workqueue) and min(map(_rank, self.workqueue)) >= _BUSY
+
+    def _at_work(self) -> int:
+        return sum(not node.shutting_down for node in self.nodes)
+
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         return "browser" if _has_browser(file) else file
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 @cache
@@ -150,9 +212,11 @@ class _Starter:
         self._place = place
         self._started: list[RealServer] = []
 
-    def __call__(self, var_dir: Path | None = None, **environment: str) -> RealServer:
+    def __call__(
+        self, var_dir: Path | None = None, on: type[RealServer] = RealServer, **environment: str
+    ) -> RealServer:
         place = var_dir or self._place / f"var{len(self._started)}"
-        self._started.append(self._installation.start(place, environment))
+        self._started.append(self._installation.start(place, environment, on))
         return self._started[-1]
 
     def stop(self) -> list[str]:

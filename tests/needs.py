@@ -14,6 +14,9 @@ REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/15")
 INSISTS = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 """Whether a test fails, instead of being skipped, when the machine lacks what it needs."""
 
+UNHURRIED = ("nice", "-n", "10") if shutil.which("nice") else ()
+"""In front of programs that no clock waits for: they give way to those that talk in real time."""
+
 LIVE = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ELEVENLABS_API_KEY", "ELEVENLABS_BASE_URL")
 """What tests of the real services take from the environment; the addresses may be left out."""
 
@@ -65,6 +68,12 @@ def _postgres() -> bool:
     return True
 
 
+def _can_run_postgres() -> bool:
+    from tests.machines import can_run_postgres
+
+    return can_run_postgres()
+
+
 def _redis() -> bool:
     address = urlsplit(REDIS_URL)
     host, port = address.hostname or "127.0.0.1", address.port or 6379
@@ -97,9 +106,21 @@ NEEDS: Mapping[str, Need] = {
         _redis,
         "Redis is not here: start one on 127.0.0.1:6379, or name it in TEST_REDIS_URL",
     ),
+    "own_postgres": Need(
+        _can_run_postgres,
+        "PostgreSQL's own programs are not here: apt install postgresql",
+    ),
+    "own_redis": Need(
+        lambda: shutil.which("redis-server") is not None,
+        "redis-server is not here: apt install redis-server",
+    ),
     "node": Need(
         lambda: shutil.which("node") is not None,
         "Node.js is not here: apt install nodejs npm",
+    ),
+    "nginx": Need(
+        lambda: bool(shutil.which("nginx") or shutil.which("/usr/sbin/nginx")),
+        "nginx is not here: apt install nginx-light",
     ),
     "interop_heavy": Need(
         lambda: INSISTS or bool(os.environ.get("INTEROP_HEAVY")),

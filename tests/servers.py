@@ -11,10 +11,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from typing_extensions import override
+
 from tests.needs import machine_environment
 
 ROOT = Path(__file__).resolve().parent.parent
-_READY_WITHIN_S = 40
+_READY_WITHIN_S = 90
 _POLL_S = 0.02
 _PASSWORD = re.compile(r"password (\S+)")
 
@@ -36,7 +38,7 @@ class RealServer:
         self.log_file = _unused(var_dir)
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "manage.py"), *command, "--port", "0"],
+                [sys.executable, *self.program(command)],
                 cwd=ROOT,
                 env=machine_environment(
                     VAR_DIR=str(var_dir), NO_BOOTSTRAP="1", PYTHONUNBUFFERED="1", **environment
@@ -49,6 +51,10 @@ class RealServer:
         self.url = self._wait_for_url()
         self.port = int(self.url.rpartition(":")[2])
         self.ws_url = self.url.replace("http", "ws", 1)
+
+    def program(self, command: tuple[str, ...]) -> tuple[str, ...]:
+        """The words after `python`."""
+        return (str(ROOT / "manage.py"), *command, "--port", "0")
 
     def log(self) -> str:
         """Everything it has printed and logged so far."""
@@ -73,12 +79,28 @@ class RealServer:
     def _wait_for_url(self) -> str:
         give_up_s = time.monotonic() + _READY_WITHIN_S
         while time.monotonic() < give_up_s and self.process.poll() is None:
-            found = re.search(r"(?:Serving on|Call page) +(http://\S+:\d+)", self.log())
+            said = r"(?:Serving on|Call page|running on) +(http://\S+:\d+)"
+            found = re.search(said, self.log())
             if found:
                 return found[1]
             time.sleep(_POLL_S)
         self.kill()
         raise RuntimeError(f"the server did not start:\n{self.log()}")
+
+
+class Uvicorn(RealServer):
+    """The same application on uvicorn, with the flags that `docs/operating.md` recommends."""
+
+    FLAGS = (
+        "--ws", "websockets-sansio", "--ws-per-message-deflate", "false",
+        "--ws-max-size", "2097152", "--ws-ping-interval", "10", "--ws-ping-timeout", "10",
+        "--limit-concurrency", "1000", "--backlog", "1024", "--no-server-header",
+        "--timeout-graceful-shutdown", "5",
+    )  # fmt: skip
+
+    @override
+    def program(self, command: tuple[str, ...]) -> tuple[str, ...]:
+        return ("-m", "uvicorn", *self.FLAGS, "--port", "0", "voiceapp.asgi:application")
 
 
 def _unused(var_dir: Path) -> Path:
@@ -105,10 +127,12 @@ class Installation:
             server.kill()
         return cls(template, password[1])
 
-    def start(self, var_dir: Path, environment: dict[str, str]) -> RealServer:
+    def start(
+        self, var_dir: Path, environment: dict[str, str], on: type[RealServer] = RealServer
+    ) -> RealServer:
         """Start a server on a copy; `var_dir` may be there already, from a server before."""
         if not (var_dir / "db.sqlite3").exists():
             left_out = shutil.ignore_patterns("static", "server*.log")
             shutil.copytree(self.template, var_dir, ignore=left_out, dirs_exist_ok=True)
         shared = {"STATIC_ROOT": str(self.template / "static")}
-        return RealServer(var_dir, ("serve",), shared | environment)
+        return on(var_dir, ("serve",), shared | environment)

@@ -1,9 +1,13 @@
 """The admin's tests: people with and without rights, and one finished call."""
 
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
 
 from calls.models import Conversation
@@ -36,6 +40,13 @@ def logged_in(user: User) -> Client:
     client = Client()
     client.force_login(user)
     return client
+
+
+@pytest.fixture
+def groups(db) -> None:
+    """Those of the migration, which a test that flushes the database takes away."""
+    migration = import_module("calls.migrations.0006_search")
+    migration.make_groups(apps, SimpleNamespace(connection=connection))
 
 
 @pytest.fixture

@@ -50,6 +50,7 @@ def test_an_agent_is_made_from_the_defaults(boss):
         ("tools", '{"a": 1}'),
         ("tools", "["),
         ("first_message", ""),
+        ("consent_mode", "required"),
         ("idle_text", " "),
         ("max_turn_ms", "20000"),
     ],

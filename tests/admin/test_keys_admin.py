@@ -24,7 +24,13 @@ def shown_keys(page: str) -> list[str]:
 
 
 def test_a_new_key_is_shown_once_and_works(boss):
-    form = {"name": "Shop", "active": "on", "all_agents": "on", "configures": "on"}
+    form = {
+        "name": "Shop",
+        "active": "on",
+        "all_agents": "on",
+        "configures": "on",
+        "scopes": "calls",
+    }
     saved = boss.post(f"{URL}add/", form, follow=True)
     (text,) = shown_keys(saved.content.decode())
     assert key_check(text).label == "Shop"
@@ -38,7 +44,7 @@ def test_a_new_key_is_shown_once_and_works(boss):
 
 def test_a_change_makes_no_new_key(boss, desk):
     row, text = key_create("Shop")
-    form = {"name": "Shop 2", "active": "on", "agents": [desk.pk]}
+    form = {"name": "Shop 2", "active": "on", "agents": [desk.pk], "scopes": "calls"}
     saved = boss.post(f"{URL}{row.pk}/change/", form, follow=True)
     assert shown_keys(saved.content.decode()) == []
     grant = key_check(text)
@@ -47,7 +53,7 @@ def test_a_change_makes_no_new_key(boss, desk):
 
 def test_a_key_is_switched_off(boss):
     row, text = key_create("Shop")
-    boss.post(f"{URL}{row.pk}/change/", {"name": "Shop", "all_agents": "on"})
+    boss.post(f"{URL}{row.pk}/change/", {"name": "Shop", "all_agents": "on", "scopes": "calls"})
     assert key_check(text) is None
 
 
@@ -55,7 +61,7 @@ def test_a_key_is_switched_off(boss):
     ("every", "named", "field"), [(True, True, "all_agents"), (False, False, "agents")]
 )
 def test_which_agents_is_said_clearly(boss, desk, every, named, field):
-    form = {"name": "Shop", "active": "on"}
+    form = {"name": "Shop", "active": "on", "scopes": "calls"}
     form |= {"all_agents": "on"} if every else {}
     form |= {"agents": [desk.pk]} if named else {}
     response = boss.post(f"{URL}add/", form)

@@ -119,10 +119,13 @@ def test_what_the_client_said_is_told_as_its_own_words(boss):
     call.metadata = {"from": "2000", "to": "5001", "uuid": "0f7c2a44"}
     call.save()
     told = text_of(boss, call)
-    assert "What the client said As it came with the call. Nobody has checked it. from 2000" in told
+    assert "What the client said As it came with the call. Nobody has checked it." in told
+    assert "from 2000" in told  # each database has an order of its own
     call.protocol, call.metadata = "openai-realtime", {"model": "demo", "api_key": "Front desk"}
     call.save()
-    assert "Only the API key has been checked. model demo api_key Front desk" in text_of(boss, call)
+    told = text_of(boss, call)
+    assert "Only the API key has been checked. model demo" in told
+    assert "api_key Front desk" in told
     call.metadata = {}
     call.save()
     assert "What the client said" not in text_of(boss, call)

@@ -6,12 +6,11 @@ from dataclasses import asdict, replace
 from html.parser import HTMLParser
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from calls.domain.items import Item, ItemStatus, Mark, Role, Source
-from calls.models import Conversation, Summary
+from calls.models import AuditEntry, Conversation, Summary
 from calls.store.exports import export_json, export_text
 from calls.store.reviews import review, words
 from tests.admin.conftest import logged_in, person
@@ -228,7 +227,8 @@ class TestExport:
         }  # fmt: skip
         assert exported["recording"]["state"] == "complete"
         assert exported["agent_snapshot"]["policy"]["idle_prompts"] == 2
-        assert LogEntry.objects.get().change_message == "Exported the conversation as json."
+        entry = AuditEntry.objects.get()
+        assert (entry.action, entry.detail) == ("exported", "json")
 
     def test_text_reads_like_the_call(self, reviewer, call):
         response = reviewer.get(f"/admin/calls/conversation/{call.pk}/export.txt/")

@@ -10,6 +10,7 @@ from channels.testing import WebsocketCommunicator
 from calls import wiring
 from calls.domain.errors import CallError, ErrorCode
 from calls.engine.registry import LiveCall, Registry
+from calls.store.visits import Visit
 from calls.wire.base import Hello
 from tests.engine.bench import Call, policy
 from voiceapp.asgi import application
@@ -33,6 +34,8 @@ class Composition:
         self.calls: list[Call] = []
         self.clients: list[dict[str, str]] = []
         self.hellos: list[Hello] = []
+        self.visits: list[Visit] = []
+        self.asked = asyncio.Event()
         self.refuses: Exception | None = None
         self.policy = policy()
         self._registry = Registry(max_calls=10)
@@ -41,8 +44,12 @@ class Composition:
         monkeypatch.setattr(wiring, "registry", lambda: self._registry)
         monkeypatch.setattr(wiring, "open_call", self.open_call)
 
-    async def open_call(self, hello: Hello, *, client: dict[str, str], tools=()) -> LiveCall:
+    async def open_call(
+        self, hello: Hello, *, client: dict[str, str], tools=(), visit: Visit
+    ) -> LiveCall:
         self.hellos.append(hello)
+        self.visits.append(visit)
+        self.asked.set()
         self.clients.append(client)
         if self.refuses is not None:
             raise self.refuses

@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 
 from channels.testing import WebsocketCommunicator
 
+PATIENCE_S = 10
+
 HEADERS = [(b"host", b"localhost"), (b"user-agent", b"tests")]
 SEPARATOR = "\x1e"
 
@@ -174,7 +176,7 @@ class Socket(Client):
 
     async def next(self) -> str:
         """The next packet, as it is."""
-        message = await self.wire.receive_output(2)
+        message = await self.wire.receive_output(PATIENCE_S)
         if message["type"] != "websocket.send":
             self.closed = True
             return "1"

@@ -106,7 +106,7 @@ async def test_nothing_is_said_in_time(composition, impatient):
         pytest.param({"type": "ping", "t": 1}, 4400, "bad_message", id="no start"),
         pytest.param(START | {"v": 2}, 4400, "bad_message", id="another version"),
         pytest.param(START | {"agent": "other"}, 4400, "bad_message", id="two agents"),
-        pytest.param(START | {"pad": "x" * 4_096}, 4413, "too_large", id="too large"),
+        pytest.param(START | {"pad": "x" * 8_192}, 4413, "too_large", id="too large"),
     ],
 )
 async def test_a_bad_first_message_is_explained(composition, frame, code, error):
@@ -477,9 +477,9 @@ async def test_the_same_frames_cost_the_usual_consumer_a_thread_each(monkeypatch
 
 
 async def test_nothing_that_was_said_is_in_the_log(composition, caplog):
-    caplog.set_level("DEBUG")
+    caplog.set_level("DEBUG", logger="calls")
     socket = Socket()
-    await socket.start(token="geheim")
+    await socket.start(metadata={"page": "geheim"})
     await socket.say({"type": "text", "text": "geheim"})
     await socket.say(json.dumps({"type": "geheim"}))
     await socket.until("error")

@@ -9,7 +9,7 @@ from django.db import OperationalError
 from django.db.models.functions import Now
 
 from calls.consumers import realtime
-from calls.models import Agent, ApiKey, RealtimeSecret
+from calls.models import Agent, ApiKey, RealtimeSecret, Site
 from calls.store import keys
 from calls.store.database import in_database
 from calls.wire.realtime import codec
@@ -96,6 +96,48 @@ async def test_a_program_shows_its_key_in_a_header(composition, key):
     (about,) = composition.clients
     assert about == {"user_agent": "tests", "protocol": "openai-realtime"}
     await client.gone()
+
+
+@pytest.mark.parametrize("with_secret", [False, True])
+@pytest.mark.parametrize("slug", ["", "shop"])
+async def test_a_keys_calls_are_its_sites_and_trusted(composition, slug, with_secret):
+    site = await Site.objects.acreate(slug=slug, name="Shop") if slug else None
+    key = (await in_database(keys.key_create, "Shop", site=site))[1]
+    token = await secret_for(key) if with_secret else key
+    client = Client(**bearer(token))
+    client.scope["client"] = ["203.0.113.9", 1]
+    await client.begin()
+    (visit,) = composition.visits
+    assert (visit.site, visit.trusted, visit.token_id) == (slug or "own", True, "")
+    assert len(visit.address) == 32
+    await client.gone()
+
+
+async def test_a_secret_without_a_key_is_not_trusted(composition):
+    anonymous = keys.Grant(configures=False, label="page")
+    secret = (await in_database(keys.secret_mint, anonymous, None, "demo", 600)).value
+    client = Client(**bearer(secret))
+    await client.begin()
+    assert composition.visits[0].trusted is False
+    await client.gone()
+
+
+WORTH_NOTHING = {
+    "of a site that is off": {"site": {"active": False}},
+    "not good for calls": {"scopes": ["tokens", "read"]},
+    "good for nothing": {"scopes": []},
+}
+
+
+@pytest.mark.parametrize("row", WORTH_NOTHING.values(), ids=WORTH_NOTHING)
+async def test_keys_that_open_no_calls(composition, row):
+    site = await Site.objects.acreate(slug="shop", name="Shop", **row.get("site", {}))
+    given = {"scopes": row["scopes"]} if "scopes" in row else {"site": site}
+    key = (await in_database(lambda: keys.key_create("Shop", **given)))[1]
+    assert (await Client(**bearer(key)).connect(5))[0] is False
+    offered = Client(subprotocols=offering(key))
+    assert (await offered.refused())[0] == "invalid_api_key"
+    assert composition.calls == []
 
 
 @pytest.mark.parametrize("with_secret", [False, True])

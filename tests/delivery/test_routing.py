@@ -233,7 +233,7 @@ def test_all_protocols_are_served_unless_the_settings_say_otherwise():
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("way", ["left", "closed", "gone", "refused"])
-async def test_a_socket_whose_application_has_left_is_closed_once(doors, way):
+async def test_a_socket_that_the_library_has_left_is_closed_once(monkeypatch, way):
     async def application(scope, receive, send):
         await receive()
         if way == "refused":
@@ -245,7 +245,7 @@ async def test_a_socket_whose_application_has_left_is_closed_once(doors, way):
         if way == "gone":
             await receive()
 
-    route = Route(protocol="avr", pattern="", application=application, lets_in=routing.anybody)
+    monkeypatch.setattr(routing.socketio, "application", lambda: application)
     heard = iter([{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1006}])
     sent = []
 
@@ -255,6 +255,6 @@ async def test_a_socket_whose_application_has_left_is_closed_once(doors, way):
     async def send(message):
         sent.append(message)
 
-    await routing._guarded(route)({"type": "websocket", "headers": []}, receive, send)
+    await routing._socketio({"type": "websocket", "headers": []}, receive, send)
     codes = [message["code"] for message in sent if message["type"] == "websocket.close"]
     assert codes == {"left": [1000], "closed": [4000], "gone": [], "refused": [4403]}[way]

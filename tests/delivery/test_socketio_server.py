@@ -32,9 +32,9 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(30)]
 class Calls(Composition):
     """Calls with ids of their own: several of them end in one test."""
 
-    async def open_call(self, hello, *, client):
+    async def open_call(self, hello, *, client, visit):
         bench.INFO = replace(bench.INFO, call_id=f"c{len(self.hellos)}")
-        return await super().open_call(hello, client=client)
+        return await super().open_call(hello, client=client, visit=visit)
 
 
 @pytest_asyncio.fixture
@@ -157,9 +157,9 @@ async def test_a_call_that_cannot_begin_is_told_and_disconnected(
 async def test_sound_that_comes_while_the_call_begins_is_kept(composition, served, monkeypatch):
     go = asyncio.Event()
 
-    async def slowly(hello, *, client):
+    async def slowly(hello, *, client, visit):
         await go.wait()
-        return await composition.open_call(hello, client=client)
+        return await composition.open_call(hello, client=client, visit=visit)
 
     monkeypatch.setattr(wiring, "open_call", slowly)
     client = Polling(served)
@@ -178,9 +178,9 @@ async def test_sound_that_comes_while_the_call_begins_is_kept(composition, serve
 async def test_a_client_that_leaves_while_its_call_begins_ends_it(composition, served, monkeypatch):
     go = asyncio.Event()
 
-    async def slowly(hello, *, client):
+    async def slowly(hello, *, client, visit):
         await go.wait()
-        return await composition.open_call(hello, client=client)
+        return await composition.open_call(hello, client=client, visit=visit)
 
     monkeypatch.setattr(wiring, "open_call", slowly)
     client = Polling(served)

@@ -45,7 +45,9 @@ def plans(draw) -> Plan:
 
 
 @given(plans())
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=500, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 def test_what_is_true_of_every_call(plan):
     run(plan)
 

@@ -315,7 +315,8 @@ class World:
     def _ours(self) -> ev.Event:
         given = ev.AnswerGiven(text="Given.", metadata='{"b": 2}')
         reset = ev.ConversationReset(entries=(("user", "Hi"), ("agent", "Yes?")))
-        ended = ev.EndAsked(reason=EndReason.STAFF_ENDED)
+        free = len(self._gone) % 3 == 0
+        ended = ev.EndAsked(reason=EndReason.STAFF_ENDED, once_free=free)
         return self._chance.choice((given, given, reset, ended))
 
     def _stored(self) -> ev.Event:

@@ -173,6 +173,7 @@ async def answers(caller: Visitor, question: str | None, answer: str) -> None:
 
 async def says_plainly(caller: Visitor) -> None:
     """Whatever went wrong, the page said it in one sentence, which tells nothing of the inside."""
+    await caller.page.wait_for_function("window.troubles.length > 0")
     said = await caller.page.evaluate("window.troubles")
     messages = [message["message"] for _, message in await caller.received("error")]
     assert said

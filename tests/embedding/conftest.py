@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.agents.bench import code_blocks
-from tests.needs import machine_environment
+from tests.needs import UNHURRIED, machine_environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,7 +57,7 @@ def _install(target: Path) -> None:
     """Build and install; everything that it needs is there already, so nothing is fetched."""
     words = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--target", str(target)]
     ran = subprocess.run(
-        [sys.executable, "-m", "pip", "install", *words, str(ROOT)],
+        [*UNHURRIED, sys.executable, "-m", "pip", "install", *words, str(ROOT)],
         env=machine_environment(PIP_DISABLE_PIP_VERSION_CHECK="1"),
         capture_output=True,
         text=True,

@@ -26,7 +26,8 @@ def _imported(folder: Path) -> set[str]:
 
 def test_everything_that_the_app_imports_is_asked_for():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = [*project["dependencies"], *project["optional-dependencies"]["local"]]
+    extras = project["optional-dependencies"]
+    lines = [*project["dependencies"], *extras["local"], *extras["worker"]]
     wanted = {canonicalize_name(Requirement(line).name) for line in lines}
     providers = packages_distributions()
     missing = {
@@ -43,7 +44,7 @@ def test_everything_that_is_asked_for_is_what_the_suite_runs_with():
     files = [ROOT / "requirements.txt", ROOT / "requirements-local.txt"]
     for line in "\n".join(file.read_text() for file in files).splitlines():
         if "==" in line:
-            pin = Requirement(line)
+            pin = Requirement(line.removesuffix("\\"))  # its hashes follow
             if pin.marker is None or pin.marker.evaluate():
                 pins[canonicalize_name(pin.name)] = next(iter(pin.specifier)).version
     extras = [line for lines in project["optional-dependencies"].values() for line in lines]

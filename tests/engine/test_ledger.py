@@ -9,7 +9,6 @@ from calls.domain.state import Awaited, Caller, CallState
 from calls.domain.timings import TurnTimings
 from calls.engine.ledger import REMEMBERED_RESPONSES, Ledger
 from calls.ports.usage import CANCELLED, ServiceReport
-from tests.doubles.records import MemoryRecords
 from tests.doubles.voice import ScriptedVoice, Wait, Words
 from tests.engine.bench import call, policy
 
@@ -113,16 +112,15 @@ async def test_a_request_for_no_answer_belongs_to_the_turn_that_goes_on():
     assert Books().take(told(Stage.VOICE), None, state(caller=Caller.SPEAKING)).turn == 3
 
 
-async def test_what_comes_when_the_way_is_closed_waits_to_be_settled_in_order():
-    books, records = Books(), MemoryRecords()
+async def test_what_comes_when_the_way_is_closed_waits_in_order():
+    books = Books()
     books.take(told())
     books.open = False
     books.take(told(request_id="late"))
     books.take(told(request_id="later"))
-    await books.ledger.settle(records)
-    assert [use.request_id for use in records.uses.values()] == ["late", "later"]
-    assert list(records.uses) == [2, 3]
-    await books.ledger.settle(MemoryRecords())
+    late = books.ledger.late()
+    assert [(use.number, use.request_id) for use in late] == [(2, "late"), (3, "later")]
+    assert books.ledger.late() == []
 
 
 async def test_reports_during_a_call_are_on_its_record_by_turn():

@@ -104,7 +104,7 @@ async def test_a_drain_ends_the_calls_well_and_lets_none_in(registry):
     bench, client = await begin(registry)
     await registry.drain(deadline_ms=2_000)
     assert len(registry) == 0
-    assert (client.end_reason, client.close_code) == ("restarted", 1000)
+    assert (client.end_reason, client.close_code) == ("restarted", 4512)
     assert bench.records.reason is EndReason.RESTARTED
     with pytest.raises(CallError) as refused, registry.place():
         pass
@@ -130,7 +130,7 @@ async def test_what_does_not_drain_is_cut_and_its_record_closed(registry):
     bench.voice.hears.clear()
     bench.voice.commit = Never()
     await bench.microphone.speaks(500)
-    await registry.drain(deadline_ms=50)
+    await registry.drain(deadline_ms=50, rest_ms=50)
     assert len(registry) == 1
     await registry.close()
     assert len(registry) == 0

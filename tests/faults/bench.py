@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from calls.domain import effects as do
@@ -66,6 +67,14 @@ class TestClock(MonotonicClock):
     async def sleep(self, ms: int) -> None:
         await asyncio.sleep(max(0, ms) / 1000 / self.pace)
 
+    def starved_ms(self) -> int:
+        """How long this thread could have run, and others had the processor; Linux only."""
+        try:
+            _, waited_ns, _ = Path("/proc/thread-self/schedstat").read_text().split()
+        except OSError:
+            return 0
+        return int(waited_ns) * self.pace // 1_000_000
+
 
 CLOCK = TestClock()
 
@@ -109,12 +118,14 @@ class Noticed:
         errors: that were shown.
         silence_ms: from the end of the caller's words to the first sound, or to the first words
             where there was no sound.
+        starved_ms: of the whole turn: the machine had no time for this process.
     """
 
     words: str = ""
     voices: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     silence_ms: int = 0
+    starved_ms: int = 0
 
 
 class Call:
@@ -153,10 +164,12 @@ class Call:
     async def says_something(self) -> Noticed:
         """A turn, from the caller's words to the end of the answer to them."""
         await self.asks()
-        spoke_ms = CLOCK.now_ms()
+        spoke_ms, starved_ms = CLOCK.now_ms(), CLOCK.starved_ms()
         await self.until(self.quiet)
-        await self._told()
-        return self._noticed(spoke_ms)
+        await self.decided()
+        noticed = self._noticed(spoke_ms)
+        noticed.starved_ms = CLOCK.starved_ms() - starved_ms
+        return noticed
 
     async def begins_to_speak(self) -> None:
         """Speaks into whatever the agent is doing."""
@@ -197,8 +210,8 @@ class Call:
         waiting = state.awaiting or state.unanswered or state.response is not None
         return self.runner.over or not (waiting or state.caller is not Caller.SILENT)
 
-    async def _told(self) -> None:
-        """What was decided is on its way to the client for a moment."""
+    async def decided(self) -> None:
+        """What was decided has reached the client and the session."""
         for _ in range(PASSES):
             await asyncio.sleep(0)
 

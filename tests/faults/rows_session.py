@@ -12,7 +12,7 @@ from tests.doubles.providers.openai_realtime import (
     Stops,
     session_expired,
 )
-from tests.faults.bench import APOLOGY, SLACK_MS
+from tests.faults.bench import APOLOGY, SLACK_MS, Call
 from tests.faults.rows_sockets import UNKNOWN, _event, losses
 
 TITLE = "OpenAI Realtime, one model that hears and speaks"
@@ -35,6 +35,7 @@ class SessionRow:
         voices: that are heard: "first" is the model's, "last" the last resort's.
         error: shown to the caller; `turn_error` is on the record.
         record: requests of turn 1 in order: stage, outcome, "id", "estimated".
+        held_until: what the double holds back comes when this is so; None: nothing is held back.
     """
 
     fault: str
@@ -47,6 +48,7 @@ class SessionRow:
     turn_error: str = ""
     retries: bool = False
     record: tuple[str, ...] = WELL
+    held_until: Callable[[Call, Any], object] | None = None
 
     @property
     def wait_ms(self) -> int:
@@ -117,15 +119,24 @@ def _answers() -> Iterator[SessionRow]:
     for code, kind in (("server_error", "unavailable"), ("insufficient_quota", "quota")):
         yield SessionRow(
             fault=f"the answer failed: `{code}`",
-            prepare=answers(Fails(code)),
+            prepare=answers(Fails(code, held=True)),
+            held_until=_answer_wanted,
             record=("stt ok", f"voice {kind} id", "tts ok id"),
             **_apology("first", "internal", turn_error="llm_failed"),
         )
     yield SessionRow(
         fault="the answer is cut off before a word",
-        prepare=answers(Stops()),
+        prepare=answers(Stops(held=True)),
+        held_until=_answer_wanted,
         record=("stt ok", "voice truncated id", "tts ok id"),
         **_apology("first", "internal", turn_error="llm_failed"),
+    )
+    yield SessionRow(
+        fault="the answer failed before the transcript came",
+        notice="nothing",
+        prepare=_fails_early,
+        held_until=lambda _call, double: _failed(double),
+        record=("voice unavailable id", *WELL),
     )
     yield SessionRow(
         fault="the transcript failed",
@@ -133,3 +144,18 @@ def _answers() -> Iterator[SessionRow]:
         record=("stt unavailable", "voice cancelled id", "tts ok id"),
         **_apology("first", "stt_failed", turn_error="stt_failed"),
     )
+
+
+def _fails_early(double: Any) -> None:
+    double.hears.appendleft(Hear("the first", after=double.go_on))
+    double.answers.appendleft(Fails())
+
+
+def _answer_wanted(call: Call, _double: Any) -> object:
+    return call.runner.state.response
+
+
+def _failed(double: Any) -> bool:
+    """Whether its end is on the wire."""
+    sent = (event for session in double.sessions for event in session.sent)
+    return any(event["type"] == "response.done" for event in sent)

@@ -1,6 +1,7 @@
 """The fault table: whole calls, one for each row, against a stand-in that fails so."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -17,9 +18,38 @@ from tests.faults.table import Notice, Row
 pytestmark = pytest.mark.usefixtures("fast")
 
 
+TRIES = 3
+STARVED_MS = 1_000
+"""Without a processor for so long, the first choice may have been late for another reason."""
+
+
 @pytest.mark.asyncio
 @pytest.mark.parametrize("row", ROWS, ids=str)
 async def test_fault(row: Row) -> None:
+    """Once more where it failed and the machine had no time; then once more, and no more."""
+    for left in reversed(range(TRIES)):
+        turns = await told_of(row)
+        try:
+            check(row, turns)
+        except AssertionError:
+            if not left or max(turns.noticed.starved_ms, turns.after.starved_ms) < STARVED_MS:
+                raise
+        else:
+            return
+
+
+@dataclass(frozen=True)
+class Turns:
+    """A call with a fault: its first turn, the one after it, and how it ended."""
+
+    call: Call
+    noticed: Noticed
+    after: Noticed
+    reason: EndReason
+    name: str
+
+
+async def told_of(row: Row) -> Turns:
     provider = row.provider
     double = provider.double()
     async with nothing_left(double) as sockets:
@@ -43,17 +73,21 @@ async def test_fault(row: Row) -> None:
             after = await call.says_something()
             reason = await call.hangs_up()
         await freed(double)
-    check_noticed(row, noticed)
-    check_after(row, after)
-    assert reason is EndReason.CALLER_HUNG_UP
-    check_record(row, call, adapter.name)
+    return Turns(call, noticed, after, reason, adapter.name)
+
+
+def check(row: Row, turns: Turns) -> None:
+    check_noticed(row, turns.noticed)
+    check_after(row, turns.after)
+    assert turns.reason is EndReason.CALLER_HUNG_UP
+    check_record(row, turns.call, turns.name)
 
 
 def check_noticed(row: Row, noticed: Noticed) -> None:
     assert noticed.words.split() == row.words.split()
     assert noticed.voices == row.voices
     assert noticed.errors == ([row.shown_error] if row.shown_error else [])
-    assert noticed.silence_ms < row.wait.ms
+    assert noticed.silence_ms - noticed.starved_ms < row.wait.ms
 
 
 def check_after(row: Row, after: Noticed) -> None:

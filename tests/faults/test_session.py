@@ -1,5 +1,6 @@
 """The fault table of a session whose one model hears and speaks, and what such a session leaves."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from calls.providers.openai.realtime.settings import RealtimeSettings
 from tests.doubles.providers.base import Fault
 from tests.doubles.providers.openai_http import problem
 from tests.doubles.providers.openai_realtime import OpenAIRealtimeDouble, Says, Stalls
-from tests.faults.bench import APOLOGY, CLOCK, calling
+from tests.faults.bench import APOLOGY, CLOCK, Call, calling
 from tests.faults.leaks import freed, nothing_left
 from tests.faults.others import LAST_SAMPLE, SteadyVoice
 from tests.faults.providers import openai_server
@@ -50,7 +51,9 @@ async def test_fault(row: SessionRow) -> None:
     async with nothing_left(double):
         double.fail("/realtime", *row.strikes)
         async with calling(session(double)) as call:
-            noticed = await call.says_something()
+            async with asyncio.TaskGroup() as beside:
+                beside.create_task(let_go(row, call, double))
+                noticed = await call.says_something()
             double.works_again()
             after = await call.says_something()
             assert await call.hangs_up() is EndReason.CALLER_HUNG_UP
@@ -65,6 +68,13 @@ async def test_fault(row: SessionRow) -> None:
         row.record
     )
     assert call.turn(1).error == row.turn_error
+
+
+async def let_go(row: SessionRow, call: Call, double: OpenAIRealtimeDouble) -> None:
+    if (held_until := row.held_until) is not None:
+        await call.until(lambda: held_until(call, double))
+        await call.decided()
+        double.go_on.set()
 
 
 def told(use: ServiceUse) -> str:

@@ -131,9 +131,15 @@ class AvrCore:
         until = len(self.played) + ms * RATE_HZ // 1000 * 2
         await self.until(lambda: len(self.played) >= until, timeout_s)
 
-    async def hears_out(self, timeout_s: float = 30, quiet_s: float = 1) -> None:
-        """Wait until something was played and nothing is left, for a while."""
-        before, since_s = len(self.played), time.monotonic()
+    async def hears_out(
+        self, timeout_s: float = 30, quiet_s: float = 1, *, before: int | None = None
+    ) -> None:
+        """Wait until something was played and nothing is left, for a while.
+
+        Args:
+            before: so many bytes do not count as something; None: what was played so far.
+        """
+        before, since_s = len(self.played) if before is None else before, time.monotonic()
 
         def quiet() -> bool:
             nonlocal since_s

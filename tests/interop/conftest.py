@@ -1,15 +1,13 @@
 """A real server for the clients of one file."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.interop.calls import Records
-from tests.needs import machine_environment
 from tests.server.callers import kept_server
-from tests.servers import ROOT, Installation, RealServer
+from tests.server.programs import manage as command
+from tests.servers import Installation, RealServer
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +30,7 @@ def manage() -> Callable[..., str]:
     """Run `manage.py` on a server's data: `manage(server, "api_key", "create", ...)`."""
 
     def run(server: RealServer, *words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "manage.py"), *words],
-            cwd=ROOT,
-            env=machine_environment(VAR_DIR=str(server.var_dir), NO_BOOTSTRAP="1"),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = command(*words, var_dir=server.var_dir)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

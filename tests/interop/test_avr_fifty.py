@@ -15,6 +15,7 @@ from tests.doubles.providers.base import serving_in_thread
 from tests.doubles.providers.openai_audio import OpenAIAudioDouble
 from tests.doubles.providers.openai_http import OpenAIHttpDouble
 from tests.interop.avr_client import FRAME_BYTES, FRAME_MS, RATE_HZ, AvrCore
+from tests.interop.calls import pieces
 from tests.server.callers import kept_server
 from tests.server.stored import Stored
 
@@ -24,10 +25,14 @@ CALLS = 50
 LOWEST_HZ = 400
 APART_HZ = 50
 FRAME = RATE_HZ * FRAME_MS // 1000
+PERIOD_FRAMES = 10
 OTHERS_HZ = 200
 """Of whatever else the agent says."""
 LEVEL = 2_000
 APART_S = 0.6
+TRIES = 4
+LATE = "The voice took too long."
+"""To be had on a busy machine: then the number is pressed once more."""
 
 
 def tone_of(number):
@@ -35,13 +40,11 @@ def tone_of(number):
 
     Tones lie on whole periods of a fifth of a second, so that a spectrum tells them apart exactly.
     """
+    n = np.arange(PERIOD_FRAMES * FRAME)
     hz = LOWEST_HZ + number * APART_HZ
-
-    def frame(at):
-        n = np.arange(at * FRAME, (at + 1) * FRAME)
-        return (LEVEL * np.sin(2 * np.pi * hz * n / RATE_HZ)).astype("<i2").tobytes()
-
-    return frame
+    period = (LEVEL * np.sin(2 * np.pi * hz * n / RATE_HZ)).astype("<i2").tobytes()
+    frames = list(pieces(period, FRAME_BYTES))
+    return lambda at: frames[at % PERIOD_FRAMES]
 
 
 async def call(server, number, all_there):
@@ -54,17 +57,33 @@ async def call(server, number, all_there):
     await asyncio.sleep(number * APART_S)
     line = {"background": tone_of(number), "frame_bytes": 5 * FRAME_BYTES, "tick_ms": 100}
     async with AvrCore(url, uuid=f"call-{number}", **line) as core:
-        await core.hears_out(90)
+        assert await spoken_to(core) or core.errors() == [LATE]
         assert core.close_code is None, (number, core.told)
         await all_there.wait()
-        core.greeting_bytes = len(core.played)
         await asyncio.sleep(number * APART_S)
-        await core.presses(f"{number:02}#")
-        await core.until(lambda: len(core.transcripts("agent")) > 1, 60)
-        await core.hears_out(90)
+        for core.asked in range(1, TRIES + 1):
+            core.before_bytes = len(core.played)
+            errors = len(core.errors())
+            await core.presses(f"{number:02}#")
+            if await spoken_to(core, core.before_bytes, errors):
+                break
         await all_there.wait()
         await core.hangs_up()
     return core
+
+
+async def spoken_to(core, before_bytes=0, errors=0):
+    """Wait for the end of what the agent says; False: its voice was late.
+
+    Args:
+        before_bytes: what had been played before.
+        errors: how many had been told before.
+    """
+    await core.until(lambda: len(core.played) > before_bytes or len(core.errors()) > errors, 90)
+    heard = len(core.played) > before_bytes
+    if heard:
+        await core.hears_out(90, before=before_bytes)
+    return heard
 
 
 class Services:
@@ -148,10 +167,11 @@ async def test_each_agent_answers_its_own_caller(cores, on_record):
     for number, core in enumerate(cores):
         _, items, _ = on_record[number]
         said = [item["text"] for item in items if item["role"] == "user"]
-        assert said == [f"{number:02}"]
-        greeting, answer = core.transcripts("agent")
-        assert f"{number:02}" in answer, answer
-        assert [greeting, answer] == [i["text"].strip() for i in items if i["role"] == "agent"]
+        assert said == [f"{number:02}"] * core.asked
+        greeting, *answers = core.transcripts("agent")
+        assert all(f"{number:02}" in answer for answer in answers), answers
+        on_paper = [item["text"] + item["unheard"] for item in items if item["role"] == "agent"]
+        assert [greeting, *answers] == [text.strip() for text in on_paper]
 
 
 async def test_each_call_hears_its_own_line_only(on_record):
@@ -176,7 +196,7 @@ async def test_each_line_carries_its_own_agents_sound(cores, on_record):
     """To the core, and into the recording."""
     for number, core in enumerate(cores):
         resampler = Resampler(RATE_HZ, CALLER.rate_hz)
-        played = resampler.feed(bytes(core.played[core.greeting_bytes :]))
+        played = resampler.feed(bytes(core.played[core.before_bytes :]))
         _, items, (_, agent) = on_record[number]
         answer = items[-1]
         begun, ended = (CALLER.samples(answer[edge]) for edge in ("started_ms", "ended_ms"))

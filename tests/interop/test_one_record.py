@@ -30,7 +30,7 @@ from tests.server.protocols import unhurt
 from tests.server.test_calls_conversation import level
 from tests.wire.test_protocols_page import TERMS, table
 
-pytestmark = [pytest.mark.interop, pytest.mark.asyncio, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.interop, pytest.mark.asyncio, pytest.mark.timeout(400)]
 
 HOURS, FRIDAY, GOODBYE = (f"callers/{name}" for name in ("hours", "friday", "no-goodbye"))
 INTO_IT_S = 0.8
@@ -82,10 +82,15 @@ async def comes(condition, timeout_s=40):
 def called(server, protocol):
     """Whether the second question was understood: its answer needs a tool."""
     query = (
-        "SELECT 1 FROM calls_item JOIN calls_conversation ON conversation_id = call_id"
-        " WHERE protocol = ? AND role = 'tool' AND calls_item.status = 'complete'"
+        f"SELECT 1 FROM calls_item WHERE conversation_id = ({LATEST})"
+        " AND role = 'tool' AND status = 'complete'"
     )
     return bool(Records(server).stored.rows(query, TERMS[protocol].name))
+
+
+LATEST = (
+    "SELECT call_id FROM calls_conversation WHERE protocol = ? ORDER BY started_at DESC LIMIT 1"
+)
 
 
 async def by_browser(server, place):
@@ -216,10 +221,8 @@ async def by_realtime(server, place):
 
 def over(server):
     """A client of this protocol is not told why; it is told that the socket is closed."""
-    query = (
-        "SELECT 1 FROM calls_conversation WHERE protocol = 'openai-realtime' AND status = 'ended'"
-    )
-    return bool(Records(server).stored.rows(query))
+    query = f"SELECT 1 FROM calls_conversation WHERE call_id = ({LATEST}) AND status = 'ended'"
+    return bool(Records(server).stored.rows(query, TERMS["realtime"].name))
 
 
 def sounding(talk):
@@ -238,7 +241,7 @@ CALLERS = {
 }
 
 
-WAVES = (("browser", "micdrop", "socketio"), ("avr", "realtime", "twilio"))
+WAVES = (("browser", "micdrop"), ("socketio", "avr"), ("realtime", "twilio"))
 """Who calls at once: the offline recogniser is no fast one."""
 
 
@@ -259,16 +262,33 @@ _RECORDS: dict[str, Record] = {}
 async def records(server, tmp_path) -> dict[str, Record]:
     """By protocol; held once."""
     if not _RECORDS:
-        found = Records(server)
         for together in WAVES:
-            async with asyncio.TaskGroup() as group:
-                for name in together:
-                    group.create_task(CALLERS[name](server, tmp_path))
-        ended = [found.ended(call_id) for call_id in found.new()]
-        names = {terms.name: protocol for protocol, terms in TERMS.items()}
-        _RECORDS.update({names[record.conversation["protocol"]]: record for record in ended})
-        assert len(ended) == len(_RECORDS) == len(PROTOCOLS)
+            for _ in range(TRIES):
+                together = await held(server, together, tmp_path)
+        assert _RECORDS.keys() == set(PROTOCOLS)
     return _RECORDS
+
+
+TRIES = 3
+"""The offline ears of a busy machine may be too late: then the call is held once more."""
+
+
+async def held(server, names, place) -> list[str]:
+    """Hold these calls at once, and keep their records; those in which a stage failed."""
+    found = Records(server)
+    async with asyncio.TaskGroup() as group:
+        for name in names:
+            group.create_task(CALLERS[name](server, place))
+    protocols = {terms.name: protocol for protocol, terms in TERMS.items()}
+    failed = "SELECT 1 FROM calls_turn WHERE conversation_id = ? AND error != ''"
+    again = []
+    for call_id in found.new():
+        record = found.ended(call_id)
+        name = protocols[record.conversation["protocol"]]
+        _RECORDS[name] = record
+        if found.stored.rows(failed, call_id):
+            again.append(name)
+    return again
 
 
 @pytest.fixture

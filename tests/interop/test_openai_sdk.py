@@ -265,6 +265,7 @@ async def test_an_interruption_and_what_was_heard(
 
 @both
 async def test_a_cancelled_answer(server, key, mind, records: Records, dialect):
+    mind.piece_delay_s = 0.15  # it still thinks when the client has had enough
     mind.answers.append(says(*(f"{word} " for word in LONG.split())))
     async with talking(server, key, dialect) as talk:
         await talk.writes("Tell me a story")
@@ -274,6 +275,7 @@ async def test_a_cancelled_answer(server, key, mind, records: Records, dialect):
         done = (await talk.until("response.done"))["response"]
         assert done["status"] == "cancelled"
         assert done["status_details"]["reason"] == "client_cancelled"
+        mind.piece_delay_s = 0
         since = len(talk.events)
         again = await talk.answer()
         assert again["status"] == "completed"

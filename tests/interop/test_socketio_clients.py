@@ -70,7 +70,8 @@ def responses(done: Finished):
         elif line["event"] == "response_audio":
             whole.append((deltas, line["payload"]))
             deltas = []
-    assert deltas == [], "each response is told to its end"
+    last = [line["event"] for line in done.of("event")][-len(deltas) - 8 :]
+    assert not deltas, f"each response is told to its end; {len(deltas)} deltas behind {last[:8]}"
     return whole
 
 
@@ -140,7 +141,12 @@ def test_a_whole_call(server, records, said, transports):
     for item, ear in zip(record.interrupted(), silenced, strict=True):
         (deltas,) = (d for d, _ in responses(done) if whole_ms(item, record, done) == ms_of(d))
         heard_ms = item["ended_ms"] - item["started_ms"]
-        assert abs(ms_of(deltas) - ear["left"] - heard_ms) < 400, "the clock says what was heard"
+        apart_ms = abs(ms_of(deltas) - ear["left"] - heard_ms)
+        assert apart_ms < LATE_MS, "the clock says what was heard"
+
+
+LATE_MS = 1_500
+"""So late a busy machine may poll what a client is taken to hear."""
 
 
 def ms_of(deltas):
@@ -342,20 +348,25 @@ def test_an_agent_that_is_not_there(server, records):
 
 @pytest.mark.parametrize("transports", TRANSPORTS)
 def test_the_end_of_the_server_is_the_end_of_the_call(start_server, transports):
+    """Who is just changing its transport is not told why; the idle client may be."""
     server = start_server()
     records = Records(server)
+    upgrades = transports == ["polling", "websocket"]
+    connect = [{"until": "connect"}, *([{"until": "upgrade"}] if upgrades else [])]
+    end = {"until": "disconnect"}
     with ThreadPoolExecutor(2) as pool:
-        steps = [*BEGIN, {"until": "disconnect"}]
-        calling = pool.submit(run, server, steps, transports=transports)
-        idle = pool.submit(
-            run, server, [{"until": "connect"}, {"until": "disconnect"}], transports=transports
-        )
+        calling = pool.submit(run, server, [*connect, *BEGIN[1:], end], transports=transports)
+        idle = pool.submit(run, server, [{"until": "connect"}, end], transports=transports)
         records.stored.until(lambda: bool(records.new()), 30)
         records.stored.until(lambda: bool(records.stored.items(records.new()[0])), 30)
         assert server.terminate() == 0
-    for done in (calling.result(), idle.result()):
+    told = {"io server disconnect"}
+    for done, reasons in (
+        (calling.result(), told),
+        (idle.result(), told | {"transport close"} if upgrades else told),
+    ):
         (left,) = lives(done, "disconnect")
-        assert left["detail"] == "io server disconnect"
+        assert left["detail"] in reasons
         assert payloads(done, "openai_error") == []
     assert records.only().conversation["end_reason"] == "restarted"
 

@@ -25,14 +25,15 @@ def python_with(folder: Path) -> Path:
     with kept(folder.name, key) as (place, complete):
         python = place / "bin" / "python"
         if not complete:
-            venv.create(place, with_pip=True)
+            venv.create(place)
             _install(python, wanted)
     return python
 
 
 def _install(python: Path, wanted: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "--python", python, "install"]
     done = subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "-r", wanted],
+        [*pip, "--quiet", "--no-input", "--no-compile", "--no-deps", "-r", wanted],
         env=machine_environment(PIP_DISABLE_PIP_VERSION_CHECK="1"),
         capture_output=True,
         text=True,

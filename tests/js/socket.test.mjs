@@ -4,18 +4,24 @@ import test from "node:test";
 import { CallSocket } from "../../static/calls/js/socket.js";
 import { FakeClock, FakeNetwork } from "./doubles.mjs";
 
-function connected({ graceMs = 30000, random = () => 1 } = {}) {
+/** The server has opened, and not said a word. */
+function knocking({ random = () => 1, first = () => '{"type":"first"}' } = {}) {
   const clock = new FakeClock();
   const network = new FakeNetwork();
-  const socket = new CallSocket("ws://x/", { first: () => '{"type":"first"}', make: network.make, clock, random });
+  const socket = new CallSocket("ws://x/", { first, make: network.make, clock, random });
   const events = [];
   for (const type of ["message", "down", "over"]) {
     socket.addEventListener(type, (event) => events.push([type, event.detail ?? null]));
   }
   socket.open();
   network.last.accept();
-  socket.confirm(graceMs);
   return { clock, network, socket, events };
+}
+
+function connected({ graceMs = 30000, random = () => 1 } = {}) {
+  const there = knocking({ random });
+  there.socket.confirm(graceMs);
+  return there;
 }
 
 test("every connection begins with the first message", () => {
@@ -74,7 +80,7 @@ test("a silent connection is asked, and given up when it does not answer", () =>
   clock.advance(12_000);
   assert.equal(network.sockets.length, 2);
   assert.equal(network.sockets[0].readyState, 3);
-  assert.deepEqual(events.at(-1), ["down", null]);
+  assert.deepEqual(events.at(-1), ["down", { code: 1006 }]);
 });
 
 test("a connection that answers is kept", () => {
@@ -101,6 +107,38 @@ test("a connection that never opens is given up after five seconds", () => {
   assert.equal(network.sockets.length, 2);
   clock.advance(6000);
   assert.equal(network.sockets.length, 3);
+});
+
+test("a server that opens and never takes the call in is given up", () => {
+  const { clock, network, socket, events } = knocking();
+  clock.advance(19_000);
+  assert.deepEqual(events, []);
+  clock.advance(2000);
+  assert.deepEqual(events.map(([type, detail]) => [type, detail.outcome]), [["over", "lost"]]);
+  assert.equal(network.last.readyState, 3);
+  assert.equal(socket.send("{}"), false);
+});
+
+test("one that takes a call back in has less time, and another try", () => {
+  const { clock, network, events } = connected();
+  network.last.drop(1006);
+  clock.advance(100);
+  network.last.accept();
+  clock.advance(8300);
+  assert.equal(network.sockets.length, 3);
+  assert.deepEqual(events.map(([type]) => type), ["down"]);
+});
+
+test("the time of the server begins with the first message", async () => {
+  let tell = (_text) => {};
+  const { clock, network, events } = knocking({ first: () => new Promise((resolve) => (tell = resolve)) });
+  clock.advance(30_000);
+  assert.deepEqual(events, []);
+  tell('{"type":"first"}');
+  await Promise.resolve();
+  clock.advance(21_000);
+  assert.deepEqual(network.last.sent, ['{"type":"first"}']);
+  assert.deepEqual(events.map(([type]) => type), ["over"]);
 });
 
 test("the network is back: no more waiting", () => {

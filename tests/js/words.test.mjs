@@ -35,7 +35,8 @@ test("every reason of an end has its own words", () => {
 });
 
 test("every error that may end or trouble a call has words", () => {
-  const ends = ["unauthorized", "no_such_agent", "taken_over", "ended", "too_fast", "busy", "draining"];
+  const ends = ["unauthorized", "no_such_agent", "taken_over", "ended", "too_fast", "busy", "draining",
+    "forbidden", "consent_required", "limit_reached"];
   const goOn = ["stt_failed", "llm_failed", "tts_failed", "tool_failed", "speech_busy", "records_delayed"];
   // A page that speaks the protocol never hears these for good, or they say nothing to a person.
   const rest = ["bad_message", "start_timeout", "too_large", "internal"];

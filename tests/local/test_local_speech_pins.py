@@ -6,7 +6,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def pins(file: str) -> set[str]:
-    lines = (ROOT / file).read_text().splitlines()
+    lines = (ROOT / file).read_text().replace("\\\n", "").splitlines()  # hashes and all
     return {line for line in lines if line and not line.startswith(("#", "-"))}
 
 

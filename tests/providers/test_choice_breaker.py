@@ -68,6 +68,24 @@ async def test_three_failures_in_a_row_open_it(kind):
     assert await bench.open_for() == 10_000
 
 
+@pytest.mark.parametrize("kind", [ProviderFault.BUSY, ProviderFault.TIMEOUT])
+async def test_a_crowd_before_an_engine_of_this_machine_is_no_outage(kind):
+    """Else the many who left in the middle of a word would cost others their answers."""
+    breakers = Breakers(FakeClock(), own=["espeak-ng"])
+    for name, times in (("espeak-ng", 3 * FAILURES), ("another", FAILURES)):
+        for _ in range(times):
+            breakers.admit(f"tts {name}").failed(trouble(kind))
+    assert breakers.state("tts espeak-ng") is BreakerState.CLOSED
+    assert breakers.state("tts another") is BreakerState.OPEN
+
+
+async def test_an_engine_of_this_machine_that_breaks_down_is_left_alone_as_well():
+    breakers = Breakers(FakeClock(), own=["espeak-ng"])
+    for _ in range(FAILURES):
+        breakers.admit("tts espeak-ng de").failed(trouble(ProviderFault.CRASHED))
+    assert breakers.admit("tts espeak-ng de") is None
+
+
 async def test_a_success_between_failures_begins_the_row_anew():
     bench = Bench()
     bench.fail(times=2)

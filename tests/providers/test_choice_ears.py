@@ -10,7 +10,7 @@ from calls.domain.audio import CALLER
 from calls.domain.events import Stage
 from calls.ports.errors import ProviderError, ProviderFault
 from calls.ports.speech import CallScoped
-from calls.providers.choice.breaker import BreakerState
+from calls.providers.choice.breaker import Breakers, BreakerState
 from calls.providers.choice.kept import KEPT_MS
 from calls.providers.choice.speech_to_text import ChosenEars
 from tests.doubles.choice import Desk, trouble
@@ -95,6 +95,25 @@ async def test_when_one_fails_the_next_hears_the_whole_utterance(where):
     assert desk.outcomes == [("a:whole", "unavailable"), ("b:whole", "ok")]
     assert desk.chosen.name == "b:whole"
     assert desk.all_left
+
+
+@pytest.mark.parametrize(("own", "patience_ms"), [("a", 8_000), ("b", 4_000)])
+async def test_an_engine_of_this_machine_with_nobody_behind_it_gets_all_the_time_there_is(
+    own, patience_ms
+):
+    """Late words are better than none; a machine that is busy has no quicker engine."""
+    desk = Ears((ScriptedRecogniser,))
+    desk.breakers = Breakers(desk.clock, own=[f"{own}:whole"])
+    desk.chosen = ChosenEars(desk.stt, **desk.shared)
+    desk.script([Stall()])
+    async with desk.chosen.utterance(language="de") as utterance:
+        await utterance.feed(frame(1))
+        await desk.clock.advance(1_000)
+        async with desk.doing(utterance.finish()) as task:
+            await desk.clock.advance(patience_ms - 1)
+            assert not task.done()
+            await desk.clock.advance(1)
+            assert (await task).message == "Speech recognition took too long."
 
 
 async def test_after_a_failure_the_next_goes_on_live():

@@ -66,6 +66,14 @@ async def test_speech_comes_in_chunks_at_a_good_level(speech):
     assert rms(pcm) > 0.03
 
 
+async def test_thirty_calls_may_begin_to_speak_at_once(speech):
+    await speech.tts_pool.warm()
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(spoken(speech, "Hello. Who is there?")) for _ in range(30)]
+    for task in tasks:
+        assert AGENT.ms(b"".join(chunk.pcm for chunk in task.result())) > 800
+
+
 async def test_every_word_is_marked_once_it_was_said(speech):
     text = "It is four, Dr. Smith: $29.50 at 10:30 for the well-known café."
     chunks = await spoken(speech, text)

@@ -32,10 +32,13 @@ def pcm_of(name: str) -> bytes:
 
 @contextmanager
 def kept_server(
-    installation: Installation, var_dir: Path, **environment: str
+    installation: Installation,
+    var_dir: Path,
+    on: type[RealServer] = RealServer,
+    **environment: str,
 ) -> Iterator[RealServer]:
     """A server for several tests: what one does must not matter to the next."""
-    server = installation.start(var_dir, environment)
+    server = installation.start(var_dir, environment, on)
     try:
         yield server
     finally:

@@ -1,7 +1,6 @@
 """Calls that lose their socket, their process or their server, and what is left of them."""
 
 import asyncio
-import signal
 
 import pytest
 
@@ -143,27 +142,3 @@ async def test_nobody_comes_back(start_server):
         assert stored.conversation(ready["call_id"])["status"] == "active"
         server.terminate()
         assert stored.conversation(ready["call_id"])["end_reason"] == "restarted"
-
-
-async def test_on_sigterm_a_call_is_ended_and_stored(start_server):
-    server = start_server()
-    async with Caller(server.ws_url) as caller:
-        ready = await caller.start()
-        await caller.hears_out()
-        caller.hasty = False
-        await caller.types(LONG)
-        await caller.until(lambda: len(caller.played_ms) == 2)
-        await caller.until(lambda: caller.played_ms[max(caller.played_ms)] > 300)
-        server.process.send_signal(signal.SIGTERM)
-        assert (await caller.message("end"))["reason"] == "restarted"
-        assert await caller.closed() == 1000
-        items = shown(caller)
-    assert server.process.wait(20) == 0
-    stored = Stored(server.var_dir)
-    conversation = stored.conversation(ready["call_id"])
-    assert (conversation["status"], conversation["end_reason"]) == ("ended", "restarted")
-    rows = stored.items(ready["call_id"])
-    assert {number: (row["text"], row["status"]) for number, row in rows.items()} == items
-    assert list(rows.values())[-1]["status"] == "interrupted"
-    assert stored.recording(ready["call_id"])["state"] == "complete"
-    stored.sound(ready["call_id"])

@@ -1,73 +1,67 @@
-"""The application runs on another server as well: the one for large installations."""
-
-import re
-import shutil
-import subprocess
-import sys
-import time
+"""The same application on another server: the central tests of every protocol, by the same names."""
 
 import pytest
 
-from tests.needs import machine_environment
-from tests.server.callers import Caller
+from tests.server.callers import Caller, kept_server
+from tests.server.keys import api_key
+from tests.server.protocols import unhurt
 from tests.server.stored import Stored
-from tests.servers import ROOT
+from tests.server.test_calls_conversation import (  # noqa: F401 - tests of this module as well
+    test_a_spoken_turn_is_understood_and_answered,
+    test_a_typed_conversation_with_a_booking_and_a_goodbye,
+)
+from tests.server.test_calls_lost import (  # noqa: F401
+    test_after_a_drop_nothing_is_said_twice_and_nothing_is_lost,
+)
+from tests.server.test_protocols_addresses import (  # noqa: F401
+    test_every_address_opens_and_no_other,
+    test_pages_of_others_are_refused,
+)
+from tests.server.test_protocols_hostile import (  # noqa: F401
+    test_messages_that_are_too_long_cost_the_socket_and_nothing_else,
+    test_who_leaves_without_a_word_ends_the_call,
+)
+from tests.servers import Uvicorn
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(90)]
-
-READY_WITHIN_S = 30
-
-
-class Uvicorn:
-    """The application on uvicorn, with files of its own."""
-
-    def __init__(self, var_dir):
-        words = ("--port", "0", "--ws", "websockets-sansio", "--ws-per-message-deflate", "false")
-        self.var_dir = var_dir
-        self.log_file = var_dir / "uvicorn.log"
-        with self.log_file.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "uvicorn", *words, "voiceapp.asgi:application"],
-                cwd=ROOT,
-                env=machine_environment(VAR_DIR=str(var_dir)),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        self.ws_url = f"ws://127.0.0.1:{self._port()}"
-
-    def _port(self):
-        give_up_s = time.monotonic() + READY_WITHIN_S
-        while time.monotonic() < give_up_s and self.process.poll() is None:
-            found = re.search(r"running on http://127.0.0.1:(\d+)", self.log_file.read_text())
-            if found:
-                return int(found[1])
-            time.sleep(0.05)
-        raise AssertionError(self.log_file.read_text())
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
 
 
-@pytest.fixture
-def uvicorn(installation, tmp_path):
-    shutil.copytree(installation.template, tmp_path / "var")
-    started = Uvicorn(tmp_path / "var")
-    yield started
-    started.process.kill()
-    started.process.wait(10)
+@pytest.fixture(scope="module")
+def server(installation, tmp_path_factory):
+    place = tmp_path_factory.mktemp("uvicorn") / "var"
+    with kept_server(installation, place, Uvicorn, AVR_SECRET="") as started:
+        yield started
+        unhurt(started)
 
 
-async def test_a_call_its_return_and_its_end(uvicorn):
-    async with Caller(uvicorn.ws_url) as caller:
+@pytest.fixture(scope="module")
+def key(server):
+    return api_key(server)
+
+
+async def test_no_address_and_no_query_is_in_the_log(server):
+    async with Caller(server.ws_url) as caller:
+        caller.url += "?secret=kanarienvogel"
+        await caller.start()
+        await caller.hangs_up()
+    assert "kanarienvogel" not in server.log()
+    assert "127.0.0.1:" not in server.log().replace(server.url, "")
+
+
+async def test_a_call_its_return_and_its_end(start_server):
+    server = start_server(on=Uvicorn)
+    async with Caller(server.ws_url) as caller:
         ready = await caller.start()
         await caller.hears_out()
-        assert "nine to five" in (await caller.asks("What are your opening hours?"))["text"]
         await caller.types("How do I get to your office by bus?")
-        await caller.until(lambda: len(caller.played_ms) == 3)
+        await caller.until(lambda: len(caller.played_ms) == 2)
         await caller.drop()
         assert (await caller.come_back())["resumed"] is True
-        await caller.hears_out()
-        uvicorn.process.terminate()
-        assert await caller.closed() in (1000, 1012)
-    assert uvicorn.process.wait(20) in (0, -15)
-    stored = Stored(uvicorn.var_dir)
+        server.process.terminate()
+        assert await caller.closed(20) == 4512
+        assert caller.of("end")[0]["reason"] == "restarted"
+    assert server.process.wait(20) in (0, -15)
+    stored = Stored(server.var_dir)
     assert stored.conversation(ready["call_id"])["end_reason"] == "restarted"
-    assert [row["status"] for row in stored.items(ready["call_id"]).values()] == ["complete"] * 5
+    assert [row["status"] for row in stored.items(ready["call_id"]).values()] == ["complete"] * 3
     assert stored.recording(ready["call_id"])["state"] == "complete"

@@ -158,7 +158,7 @@ def test_a_server_that_says_nothing_is_not_waited_for_long(tmp_path):
         there.models.fail("/chat/completions", *[Fault(stall_headers=True)] * 4)
         began_s = time.monotonic()
         done = doctor("openai", "--json", tmp_path=tmp_path, **there.variables)
-    assert time.monotonic() - began_s < 45
+    assert time.monotonic() - began_s < 90  # some 12, when nothing else is going on
     found = by_name(done)["llm", "openai"]
     assert (done.returncode, found["fault"]) == (1, "timeout")
     assert "Check the network" in found["advice"]

@@ -112,14 +112,19 @@ FLOODED = {name: {1006, 4429} for name in NAMES} | {
 
 async def test_anything_whatever_is_answered_or_refused(server, key):
     """In as many calls as it takes: a protocol's limits end one now and then."""
+    # Making them up takes seconds, in which the other caller would not say what it hears.
+    frames = {name: whatever(name) for name in PROTOCOLS}
     async with Beside(server), asyncio.TaskGroup() as group:
-        for protocol in PROTOCOLS.values():
-            group.create_task(say_anything(server, protocol, key))
+        for name, protocol in PROTOCOLS.items():
+            group.create_task(say_all(server, protocol, key, frames[name]))
 
 
-async def say_anything(server, protocol, key):
-    frames = anything_whatever(protocol.name, 150)
-    frames += [random.Random(7).randbytes(size) for size in (1, 2, 3, 999, 8_000)]
+def whatever(name):
+    sounds = [random.Random(7).randbytes(size) for size in (1, 2, 3, 999, 8_000)]
+    return anything_whatever(name, 150) + sounds
+
+
+async def say_all(server, protocol, key, frames):
     while frames:
         async with Line(server, protocol, key) as line:
             await line.begin()
@@ -131,9 +136,10 @@ async def say_anything(server, protocol, key):
 
 
 async def test_anything_whatever_may_come_first(server, key):
+    frames = {name: anything_whatever(name, 25) for name in PROTOCOLS}
     async with Beside(server):
-        for protocol in PROTOCOLS.values():
-            for frame in anything_whatever(protocol.name, 25):
+        for name, protocol in PROTOCOLS.items():
+            for frame in frames[name]:
                 async with Line(server, protocol, key) as line:
                     await line.send(frame)
 

@@ -66,6 +66,15 @@ def models(variables: dict[str, str]) -> dict[str, list[str]]:
     }
 
 
+def patient_doctor(var_dir, variables):
+    """Its patience is a caller's, which the offline ears of a busy machine may exceed."""
+    for _ in range(3):
+        done = manage("doctor", "--json", var_dir=var_dir, **variables)
+        if done.returncode == 0:
+            break
+    return done
+
+
 def test_what_it_prints_is_all_that_doctor_needs(tmp_path):
     with stand_ins(tmp_path) as program:
         variables = said_variables(program.says("Ctrl-C"))
@@ -74,7 +83,7 @@ def test_what_it_prints_is_all_that_doctor_needs(tmp_path):
             *("ELEVENLABS_API_KEY", "ELEVENLABS_BASE_URL"),
         }
         assert all(models(variables).values())
-        done = manage("doctor", "--json", var_dir=tmp_path / "b", **variables)
+        done = patient_doctor(tmp_path / "b", variables)
         assert (done.returncode, done.stderr) == (0, "")
         results = json.loads(done.stdout)
         assert [result["fault"] for result in results] == [""] * len(results)

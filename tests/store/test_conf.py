@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from calls.conf import CallsSettings, calls_settings
+from calls.conf import calls_settings
 from calls.domain.items import Item
 
 
@@ -50,12 +50,6 @@ def test_a_mistake_is_named(settings, key, value):
     settings.CALLS = {key: value}
     with pytest.raises(ImproperlyConfigured, match=key):
         calls_settings()
-
-
-def test_every_key_is_documented():
-    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
-    documented = set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE))
-    assert documented == {entry.name.upper() for entry in fields(CallsSettings)}
 
 
 def test_every_field_of_an_export_is_documented():

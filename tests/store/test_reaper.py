@@ -13,7 +13,7 @@ from calls.models import Conversation, Recording, Summary
 from calls.models import Item as ItemRow
 from calls.store.journal import Journal
 from calls.store.owner import owner, owner_dead
-from calls.store.reaper import Reaped, reap
+from calls.store.reaper import OWN_STALE_S, Reaped, reap
 from calls.store.units import unit_item, unit_turn
 from tests.store.factories import LENGTH_MS, demo_conversation, waited
 
@@ -101,13 +101,20 @@ def test_the_recording_is_repaired():
     assert int.from_bytes(file.read_bytes()[40:44], "little") == 64_000
 
 
-@pytest.mark.parametrize("damage", ["gone", "empty", "foreign"])
-def test_a_recording_beyond_repair_is_said_to_be(damage):
-    file = left_open().recording.file
-    if damage == "gone":
-        file.unlink()
-    else:
-        file.write_bytes(b"" if damage == "empty" else b"not a wave file at all" * 10)
+@pytest.mark.parametrize("content", [b"", b"not a wave file at all" * 10])
+def test_a_recording_beyond_repair_is_said_to_be(content, caplog):
+    left_open().recording.file.write_bytes(content)
+    reap()
+    assert Recording.objects.get().state == "failed"
+    assert "A recording cannot be read" in caplog.messages
+
+
+def test_a_recording_that_is_not_here_is_left_to_who_has_it_for_some_minutes():
+    """Processes of several machines may share the database before they share the folder."""
+    left_open().recording.file.unlink()
+    reap()
+    assert Recording.objects.get().state == "writing"
+    Conversation.objects.update(heartbeat_at=Now() - timedelta(seconds=OWN_STALE_S + 1))
     reap()
     assert Recording.objects.get().state == "failed"
 

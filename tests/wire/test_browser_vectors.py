@@ -49,6 +49,7 @@ def test_a_first_message_is_read(row):
     assert hello.push_to_talk == (means["turns"] == "push_to_talk")
     assert (hello.pace is REPORTING) == ("playback" in means["capabilities"])
     assert hello.metadata == means["metadata"]
+    assert hello.consented == means.get("consent", False)
     if resume is None:
         assert hello.resume is None
     else:

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from tests.doubles.providers.base import ProviderDouble, Stream, whole
+from tests.doubles.providers.forms import Upload, form_fields
 from tests.doubles.providers.scribe_rules import RefusedError, chunk_audio, socket_config
 
 REALTIME = "/v1/speech-to-text/realtime"
@@ -250,10 +251,9 @@ class ElevenLabsHearingDouble(ProviderDouble):
     # Whole recordings.
 
     async def _batch(self, stream: Stream) -> web.Response:
-        form = await stream.request.post()
         fields: dict[str, Any] = {}
-        for name, value in form.items():
-            read = _read(value) if isinstance(value, web.FileField) else value
+        async for name, value in form_fields(stream.request):
+            read = value.data if isinstance(value, Upload) else value
             if read != "null":  # so the SDK says that nothing was said
                 fields[name] = read
         stream.asked.body = fields
@@ -280,11 +280,6 @@ class ElevenLabsHearingDouble(ProviderDouble):
             "transcription_id": self._id("transcription"),
             "audio_duration_secs": ms / 1000,
         }
-
-
-def _read(file: web.FileField) -> bytes:
-    with file.file:
-        return file.file.read()
 
 
 def _silent(session: Session, pcm: bytes) -> bool:

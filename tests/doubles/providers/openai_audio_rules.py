@@ -1,16 +1,16 @@
 """What OpenAI's HTTP audio endpoints take, how they refuse the rest, and what others do instead."""
 
-import asyncio
 import io
 import wave
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
 from aiohttp import web
 
 from calls.audio.resample import Resampler
+from tests.doubles.providers.forms import Upload, form_fields
 
 EXTENSIONS = frozenset(["flac", "mp3", "mp4", "mpeg", "mpga", "m4a", "ogg", "wav", "webm"])
 SPEECH_CHARACTERS = 4_096
@@ -48,15 +48,6 @@ class Habits:
     sound: bytes | None = None
 
 
-@dataclass(kw_only=True)
-class Upload:
-    """A file of a form."""
-
-    name: str
-    content_type: str
-    data: bytes = field(repr=False)
-
-
 class RefusedError(Exception):
     """The request breaks a rule: the answer to give."""
 
@@ -67,24 +58,13 @@ class RefusedError(Exception):
 
 async def form_of(request: web.Request) -> dict[str, Any]:
     """Fields of a multipart form; those whose name ends with `[]` are lists, files are `Upload`."""
-    if not request.content_type.startswith("multipart/"):
-        return {}
     form: dict[str, Any] = {}
-    for name, value in (await request.post()).items():
-        if isinstance(value, web.FileField):
-            data = await asyncio.to_thread(_read, value)
-            form[name] = Upload(name=value.filename, content_type=value.content_type, data=data)
-        elif name.endswith("[]"):
+    async for name, value in form_fields(request):
+        if name.endswith("[]"):
             form.setdefault(name, []).append(value)
         else:
             form[name] = value
     return form
-
-
-def _read(part: web.FileField) -> bytes:
-    """A large file has been written to disk."""
-    with part.file:
-        return part.file.read()
 
 
 def check_transcription(form: Mapping[str, Any]) -> None:

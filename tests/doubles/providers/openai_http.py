@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import threading
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -50,6 +51,7 @@ class OpenAIHttpDouble(ProviderDouble):
         models: those it knows; others are not found. Empty: it knows all.
         cached_tokens: of every prompt.
         piece_delay_s: before every piece of a stream, for use by hand.
+        go_on: no piece of a stream is sent while it is not set; it is in the beginning.
     """
 
     def __init__(self, key: str = "test-key") -> None:
@@ -59,6 +61,8 @@ class OpenAIHttpDouble(ProviderDouble):
         self.models: tuple[str, ...] = ()
         self.cached_tokens = 0
         self.piece_delay_s = 0.0
+        self.go_on = threading.Event()
+        self.go_on.set()
 
     @property
     def base_url(self) -> str:
@@ -152,6 +156,8 @@ class OpenAIHttpDouble(ProviderDouble):
     async def _write(self, stream: Stream, event: str) -> None:
         if self.piece_delay_s:
             await asyncio.sleep(self.piece_delay_s)
+        if not self.go_on.is_set():
+            await asyncio.to_thread(self.go_on.wait)
         await stream.write(event.encode())
 
     async def _done(self, stream: Stream) -> None:

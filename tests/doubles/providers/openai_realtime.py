@@ -52,7 +52,7 @@ class OpenAIRealtimeDouble(ProviderDouble):
         answers: the next responses of conversations: one output, or a list of several.
         readings: the next responses beside a conversation; without, the input is read verbatim.
         sessions: in the order in which they began.
-        go_on: lets answers with `held_after` go on.
+        go_on: lets answers with `held_after` or `held` go on.
         ms_per_char: length of the tone.
         chunk_bytes: of one audio event.
         chunk_delay_s: between two pieces or chunks; 0: all at once, faster than real time.

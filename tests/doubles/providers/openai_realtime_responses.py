@@ -128,6 +128,8 @@ class Response:
         session = self._session
         outputs = await session.double.answer(session, self._params, beside=self.beside)
         for output in outputs:
+            if isinstance(output, Fails | Stops) and output.held:
+                await session.double.go_on.wait()
             if isinstance(output, Fails):
                 error = {"type": "server_error", "code": output.code, "message": "It failed."}
                 return self.end("failed", {"type": "failed", "error": error})

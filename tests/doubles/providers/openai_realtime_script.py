@@ -71,16 +71,22 @@ class Stalls:
 
 @dataclass(frozen=True)
 class Fails:
-    """The response ends as `failed` with this code."""
+    """The response ends as `failed` with this code.
+
+    Attributes:
+        held: not before `go_on` of the double is set.
+    """
 
     code: str = "server_error"
+    held: bool = False
 
 
 @dataclass(frozen=True)
 class Stops:
-    """The response ends as `incomplete` for this reason."""
+    """The response ends as `incomplete` for this reason; `held` as with `Fails`."""
 
     reason: str = "max_output_tokens"
+    held: bool = False
 
 
 Output = Says | CallsTool | Stalls | Fails | Stops

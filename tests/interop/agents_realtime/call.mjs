@@ -18,6 +18,9 @@ const FRAME_BYTES = 4_800; // 100 ms
 
 const print = (type, fields = {}) => console.log(JSON.stringify({ type, ...fields }));
 
+/** End, once all that was printed has been taken. */
+const leave = (code) => process.stdout.write("", () => process.exit(code));
+
 const openingHours = tool({
   name: "opening_hours",
   description: "Say when the practice is open on a day of the week.",
@@ -45,7 +48,7 @@ session.on("error", (error) => print("error", { what: String(error?.error?.messa
 session.on("audio_interrupted", () => print("interrupted"));
 process.on("uncaughtException", (error) => {
   print("uncaught", { what: String(error.stack) });
-  process.exit(3);
+  leave(3);
 });
 
 let soundBytes = 0;
@@ -57,7 +60,8 @@ async function until(what, condition) {
     if (Date.now() > giveUp) {
       const last = seen.slice(-12).map((event) => event.type);
       print("gave_up", { what, last });
-      process.exit(2);
+      leave(2);
+      await new Promise(() => {});
     }
     await pause(20);
   }
@@ -156,4 +160,4 @@ print("history", {
 print("events", { types: [...new Set(seen.map(({ type }) => type))].sort() });
 session.close();
 await pause(200);
-process.exit(0);
+leave(0);

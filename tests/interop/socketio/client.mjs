@@ -34,6 +34,8 @@ let waiting = [];
 
 const now = () => Math.round(performance.now());
 const print = (line) => process.stdout.write(`${JSON.stringify({ ...line, at: now() })}\n`);
+/** End, once all that was printed has been taken. */
+const leave = (code) => process.stdout.write("", () => process.exit(code));
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const counted = (name) => counts.get(name) ?? 0;
 
@@ -101,7 +103,7 @@ function* chunks(file) {
 async function until(name, wanted = 1) {
   const late = setTimeout(() => {
     print({ type: "late", name, wanted, got: Object.fromEntries(counts) });
-    process.exit(3);
+    leave(3);
   }, PATIENCE_MS);
   while (counted(name) < wanted) await new Promise((done) => waiting.push(done));
   clearTimeout(late);
@@ -143,4 +145,4 @@ async function act(step) {
 for (const step of plan.steps) await act(step);
 socket.disconnect();
 await pause(100);
-process.exit(0);
+leave(0);
