@@ -8,7 +8,7 @@ from typing import Any
 from channels.routing import URLRouter
 from django.urls import re_path
 
-from calls.consumers import socketio
+from calls.consumers import socketio_entry
 from calls.lifespan import Application, LifespanHooks, Receive, Scope, Send, drained_first
 from calls.routing import (
     SPEECH_BYTES,
@@ -43,7 +43,7 @@ def http(pages: Any) -> Application:
 
 def lifespan() -> Application:
     """Makes the calls ready when the server starts, and ends them well when it ends."""
-    ends = [background.shutdown, socketio.shutdown]
+    ends = [background.shutdown, socketio_entry.shutdown]
     begins = [background.startup, drained_first(background.drain)]
     return LifespanHooks(startup=begins, shutdown=ends)
 

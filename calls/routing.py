@@ -9,7 +9,7 @@ from typing import Any
 from django.urls import re_path
 
 from calls.conf import calls_settings
-from calls.consumers import socketio
+from calls.consumers import socketio_entry
 from calls.consumers.avr import AvrConsumer
 from calls.consumers.browser import CallConsumer
 from calls.consumers.classic import classic
@@ -143,11 +143,12 @@ class _Socket:
 
 async def _socketio(scope: Any, receive: Any, send: Any) -> None:
     """The library may leave a WebSocket without closing it."""
+    serve = await socketio_entry.application()
     if scope["type"] != "websocket":
-        await socketio.application()(scope, receive, send)
+        await serve(scope, receive, send)
         return
     socket = _Socket(receive, send)
-    await socketio.application()(scope, socket.receive, socket.send)
+    await serve(scope, socket.receive, socket.send)
     if socket.open:
         await send({"type": "websocket.close", "code": 1000})
 

@@ -6,6 +6,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from enum import Enum
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,6 +45,9 @@ def pytest_configure(config: pytest.Config) -> None:
     }
     # Hashed names exist only after `collectstatic`; the tests of the server collect for themselves.
     settings.STORAGES = settings.STORAGES | {"staticfiles": {"BACKEND": _PLAIN_STATIC_FILES}}
+    if _is_worker(config):
+        worker = config.workerinput["workerid"], config.workerinput["workercount"]
+        os.nice(_GIVES_WAY_BY if _lane(*worker) is _Lane.GIVES_WAY else 0)
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
         # A file, because threads that share a database in memory lock each other out.
@@ -81,41 +85,80 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
 _LARGE_CLIENTS = ("tests/interop/test_pipecat", "tests/interop/test_livekit")
 """Their environments are made while other tests run."""
 
-_LONGEST = (
+_IN_REAL_TIME = (
     "browser",
-    "tests/store/test_on_postgres",
     "tests/interop/",
     "tests/outages/",
     "tests/deployment/",
     "tests/server/",
-    "tests/bootstrap/",
     "tests/embedding/",
+    *_LARGE_CLIENTS,
+)
+"""Speech that takes as long as it takes. What takes minutes begins first, so that nobody waits for
+it alone."""
+
+_AGAINST_THE_CLOCK = (
     "tests/background/",
-    "tests/quality/",
     "tests/faults/",
+    "tests/limits/",
+    "tests/engine/",
+    "tests/wiring/",
+    "tests/delivery/",
+    "tests/providers/",
+    "tests/webhooks/",
+)
+"""They are over soon, but would find the clock late in a process that gives way."""
+
+_UNHURRIED = (
+    "tests/store/test_on_postgres",
+    "tests/bootstrap/",
+    "tests/quality/",
     "tests/privacy/",
     "tests/api/",
 )
-"""What takes minutes begins first, so that nobody waits for it alone."""
+"""They wait for nothing and nobody: the longest of what no clock is beside."""
 
-_BUSY = _LONGEST.index("tests/quality/")
-"""From here on tests wait for nothing and nobody: more of them at once than there are processors
-are no faster, and those that look at the clock would find it late."""
+_GIVES_WAY_BY = 5
+"""Niceness: a third of what the others get of a processor that both want."""
 
 
-class _LongestFirst(OrderedDict[str, Any]):
+class _Lane(Enum):
+    """What a process of the tests is there for, in the order in which it takes it."""
+
+    IN_TIME = (*_IN_REAL_TIME, *_AGAINST_THE_CLOCK, *_UNHURRIED)
+    GIVES_WAY = _UNHURRIED
+
+    def rank(self, scope: str) -> int:
+        """The lower the sooner; of the places that hold it the narrowest counts."""
+        of = {len(start): n for n, start in enumerate(self.value) if scope.startswith(start)}
+        last = len(self.value) + (self is _Lane.GIVES_WAY and _looks_at_the_clock(scope))
+        return of[max(of)] if of else last
+
+
+def _lane(worker: str, workers: int) -> _Lane:
+    """The last of many processes gives way: what nobody waits for is done in it, meanwhile.
+
+    Tests that look at the clock would find it late if they had to share the processors evenly.
+    """
+    last = worker == f"gw{workers - 1}"
+    return _Lane.GIVES_WAY if last and workers > _processors() else _Lane.IN_TIME
+
+
+def _looks_at_the_clock(scope: str) -> bool:
+    return scope.startswith((*_IN_REAL_TIME, *_AGAINST_THE_CLOCK))
+
+
+class _ByLane(OrderedDict[str, Any]):
+    """The files that nobody has taken yet; `lane` is of the one who takes the next."""
+
+    lane = _Lane.IN_TIME
+
     def popitem(self, last: bool = True) -> tuple[str, Any]:
         """The next file."""
         if not self:
             return super().popitem(last)
-        scope = min(self, key=_rank)  # of equals the first
+        scope = min(self, key=self.lane.rank)  # of equals the first
         return scope, self.pop(scope)
-
-
-def _rank(scope: str) -> int:
-    if scope.startswith(_LARGE_CLIENTS):
-        return len(_LONGEST)
-    return next((n for n, start in enumerate(_LONGEST) if scope.startswith(start)), len(_LONGEST))
 
 
 class _ByFile(Scheduler):
@@ -123,11 +166,15 @@ class _ByFile(Scheduler):
 
     def __init__(self, config: pytest.Config, log: Any) -> None:
         super().__init__(config, log)
-        self.workqueue = _LongestFirst()
+        self.workqueue: _ByLane = _ByLane()
+
+    def _assign_work_unit(self, node: Any) -> None:
+        self.workqueue.lane = _lane(node.gateway.id, self.numnodes)
+        super()._assign_work_unit(node)
 
     def _reschedule(self, node: Any) -> None:
         """Give it the next file, or let it leave when there are processes enough for what is left."""
-        if self._is_free(node) and self._only_busy_left() and self._at_work() > _processors():
+        if self._is_free(node) and not self._is_wanted(node):
             node.shutdown()
             return
         super()._reschedule(node)
@@ -135,8 +182,13 @@ class _ByFile(Scheduler):
     def _is_free(self, node: Any) -> bool:
         return not node.shutting_down and self._pending_of(self.assigned_work[node]) <= 2
 
-    def _only_busy_left(self) -> bool:
-        return bool(self.workqueue) and min(map(_rank, self.workqueue)) >= _BUSY
+    def _is_wanted(self, node: Any) -> bool:
+        if not self.workqueue:
+            return True
+        in_time = [_looks_at_the_clock(scope) for scope in self.workqueue]
+        if _lane(node.gateway.id, self.numnodes) is _Lane.GIVES_WAY:
+            return not all(in_time)
+        return any(in_time) or self._at_work() <= _processors()
 
     def _at_work(self) -> int:
         return sum(not node.shutting_down for node in self.nodes)

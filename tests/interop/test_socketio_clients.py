@@ -347,26 +347,23 @@ def test_an_agent_that_is_not_there(server, records):
 
 
 @pytest.mark.parametrize("transports", TRANSPORTS)
-def test_the_end_of_the_server_is_the_end_of_the_call(start_server, transports):
-    """Who is just changing its transport is not told why; the idle client may be."""
+def test_the_end_of_the_server_is_the_end_of_the_call(start_server, transports, tmp_path):
     server = start_server()
     records = Records(server)
     upgrades = transports == ["polling", "websocket"]
     connect = [{"until": "connect"}, *([{"until": "upgrade"}] if upgrades else [])]
-    end = {"until": "disconnect"}
+    there = tmp_path / "idle"
+    wait = [{"mark": str(there)}, {"until": "disconnect"}]
     with ThreadPoolExecutor(2) as pool:
-        calling = pool.submit(run, server, [*connect, *BEGIN[1:], end], transports=transports)
-        idle = pool.submit(run, server, [{"until": "connect"}, end], transports=transports)
+        calling = pool.submit(run, server, [*connect, *BEGIN[1:], wait[-1]], transports=transports)
+        idle = pool.submit(run, server, [*connect, *wait], transports=transports)
         records.stored.until(lambda: bool(records.new()), 30)
         records.stored.until(lambda: bool(records.stored.items(records.new()[0])), 30)
+        records.stored.until(there.exists, 30)
         assert server.terminate() == 0
-    told = {"io server disconnect"}
-    for done, reasons in (
-        (calling.result(), told),
-        (idle.result(), told | {"transport close"} if upgrades else told),
-    ):
+    for done in (calling.result(), idle.result()):
         (left,) = lives(done, "disconnect")
-        assert left["detail"] in reasons
+        assert left["detail"] == "io server disconnect"
         assert payloads(done, "openai_error") == []
     assert records.only().conversation["end_reason"] == "restarted"
 

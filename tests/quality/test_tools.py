@@ -18,7 +18,7 @@ _TOOLS = Path(sys.executable).parent
 def say(*command, cwd=ROOT, **environment):
     """Run a tool; its exit status, and all that it wrote."""
     done = subprocess.run(
-        [*needs.UNHURRIED, *(str(word) for word in command)],
+        [str(word) for word in command],
         cwd=cwd,
         env=needs.machine_environment(NO_BOOTSTRAP="1", NO_COLOR="1", **environment),
         stdin=subprocess.DEVNULL,

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from tests.needs import INSISTS, POSTGRES_URL, UNHURRIED, machine_environment
+from tests.needs import INSISTS, POSTGRES_URL, machine_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACES = ("admin", "api", "background", "limits", "privacy", "sites", "store", "webhooks")
@@ -72,7 +72,7 @@ def test_the_same_holds_on_postgresql(tmp_path):
     environment = machine_environment(DATABASE_URL=url, VAR_DIR=str(tmp_path), NO_BOOTSTRAP="1")
     chosen = ALL if INSISTS else SOME
     done = subprocess.run(
-        [*UNHURRIED, sys.executable, "-m", "pytest", "-q", "--create-db", *PLUGIN, *chosen],
+        [sys.executable, "-m", "pytest", "-q", "--create-db", *PLUGIN, *chosen],
         cwd=ROOT,
         env=environment,
         capture_output=True,

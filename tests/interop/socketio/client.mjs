@@ -17,8 +17,9 @@
 //   {"more": "name"}                one more than so far
 //   {"heard": true}                 the loudspeaker has nothing left
 //   {"wait": 500}
+//   {"mark": "file"}               make this file: whoever started this knows how far it is
 //   {"disconnect": true}, {"connect": true}
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { io } from "socket.io-client";
 
 const SAMPLES = 2048;
@@ -138,6 +139,7 @@ async function act(step) {
   else if (step.more) await until(step.more, counted(step.more) + 1);
   else if (step.heard) await heard();
   else if (step.wait) await pause(step.wait);
+  else if (step.mark) writeFileSync(step.mark, "");
   else if (step.disconnect) socket.disconnect();
   else if (step.connect) socket.connect();
 }
