@@ -1,5 +1,6 @@
 """What every test stands on: the machine's abilities, a place of its own, chance under control."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from tests.servers import ROOT, Installation, RealServer
 _PLAIN_STATIC_FILES = "django.contrib.staticfiles.storage.StaticFilesStorage"
 
 hypothesis_settings.register_profile("dev", max_examples=50, deadline=timedelta(seconds=2))
-hypothesis_settings.register_profile("ci", max_examples=200, deadline=None)
+hypothesis_settings.register_profile("ci", max_examples=100, deadline=None)
 hypothesis_settings.load_profile("ci" if needs.INSISTS else "dev")
 
 
@@ -215,6 +216,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if live:
         config.hook.pytest_deselected(items=live)
         items[:] = [item for item in items if item not in live]
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are no garbage; to look through them holds up all that is timed."""
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

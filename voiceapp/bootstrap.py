@@ -5,6 +5,7 @@ other word is plain Django in whatever Python runs it, and so are these two with
 where all that they need is installed.
 """
 
+import gc
 import importlib.util
 import os
 import re
@@ -21,6 +22,10 @@ from voiceapp.installing import Installation
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
+
+USUAL_THRESHOLDS = gc.get_threshold()
+LOADING_THRESHOLD = 100_000
+"""So many new objects before anybody looks for garbage; a server goes back to the usual."""
 
 _NEEDS = {"up": ("requirements.txt",), "test": ("requirements.txt", "requirements-dev.txt")}
 _PIN = re.compile(r"([A-Za-z0-9._-]+)==([^\s;]+)\s*(?:;\s*(.+))?$")
@@ -147,6 +152,8 @@ def _no_django(argv: list[str]) -> str:
 
 
 def _run_django(argv: list[str]) -> None:
+    # Modules are no garbage: to look for some while they load takes a tenth of the start.
+    gc.set_threshold(LOADING_THRESHOLD)
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 

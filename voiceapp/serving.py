@@ -12,7 +12,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db import connections
 
-from voiceapp.bootstrap import DEFAULT_HOST, DEFAULT_PORT, port_refused
+from voiceapp.bootstrap import DEFAULT_HOST, DEFAULT_PORT, USUAL_THRESHOLDS, port_refused
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +78,7 @@ def serve(listener: socket.socket, on_ready: Callable[[], None], body_bytes: int
     from voiceapp.asgi import application
     from voiceapp.server import Limits, Server
 
+    gc.set_threshold(*USUAL_THRESHOLDS)
     connections.close_all()  # what prepared the database does not serve
     if too_few := files_missing(calls_settings().max_calls):
         logger.warning(too_few)

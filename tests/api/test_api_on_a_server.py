@@ -14,7 +14,7 @@ from django.test import Client
 from calls.audio.wav import parse
 from tests.doubles.receiver import Receiver
 from tests.doubles.receiver import receiver as receiving
-from tests.needs import machine_environment
+from tests.needs import as_deployed
 from tests.server.callers import Caller, kept_server
 from tests.server.programs import manage
 from tests.server.stored import Stored
@@ -134,9 +134,7 @@ async def test_the_examples_of_the_page_work(server, key, tmp_path: Path):
         subprocess.run,
         ["bash", "-c", strict + "".join(blocks)],
         cwd=tmp_path,
-        env=machine_environment(
-            SERVER=server.url, KEY=key, CALL=call_id, OTHER_CALL=other, no_proxy="*"
-        ),
+        env=as_deployed(SERVER=server.url, KEY=key, CALL=call_id, OTHER_CALL=other, no_proxy="*"),
         capture_output=True,
         text=True,
         check=False,

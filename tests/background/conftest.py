@@ -14,7 +14,7 @@ from django.db import connection
 from calls.models import Conversation, ConversationStatus, Summary, Webhook
 from tests.doubles.providers.base import ProviderDouble, Stream, serving_in_thread, whole
 from tests.doubles.providers.openai_http import OpenAIHttpDouble
-from tests.needs import machine_environment
+from tests.needs import as_deployed
 from tests.servers import ROOT
 
 LEASE_S = 4
@@ -49,7 +49,7 @@ class WorkerProcess:
             self.process = subprocess.Popen(
                 [sys.executable, str(ROOT / "manage.py"), "worker", *words],
                 cwd=ROOT,
-                env=machine_environment(
+                env=as_deployed(
                     VAR_DIR=str(place),
                     NO_BOOTSTRAP="1",
                     PYTHONUNBUFFERED="1",

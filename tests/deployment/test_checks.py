@@ -8,7 +8,7 @@ from django.test import override_settings
 
 from calls import checks
 from calls.models import Site, Webhook
-from tests.needs import machine_environment
+from tests.needs import as_deployed
 from tests.servers import ROOT
 
 PRODUCTION = {
@@ -27,7 +27,7 @@ def check(tmp_path, **changes):
     said = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
         cwd=ROOT,
-        env=machine_environment(NO_BOOTSTRAP="1", VAR_DIR=str(tmp_path), **(PRODUCTION | changes)),
+        env=as_deployed(NO_BOOTSTRAP="1", VAR_DIR=str(tmp_path), **(PRODUCTION | changes)),
         capture_output=True,
         text=True,
         timeout=50,

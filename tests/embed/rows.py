@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.needs import machine_environment
+from tests.needs import as_deployed
 from tests.servers import ROOT
 
 
@@ -20,7 +20,7 @@ def make_rows(place: Path, shop: list[str], clinic: list[str]) -> str:
     made = subprocess.run(
         [sys.executable, "-m", "tests.embed.prepare", json.dumps([shop, clinic])],
         cwd=ROOT,
-        env=machine_environment(
+        env=as_deployed(
             VAR_DIR=str(place), NO_BOOTSTRAP="1", DJANGO_SETTINGS_MODULE="voiceapp.settings"
         ),
         capture_output=True,

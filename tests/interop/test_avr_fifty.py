@@ -203,4 +203,5 @@ async def test_each_line_carries_its_own_agents_sound(cores, on_record):
         for sound in (np.frombuffer(played, "<i2").astype(float), agent[begun:ended]):
             levels = levels_of(sound)
             assert int(np.argmax(levels)) == number
-            assert np.delete(levels, number).max() < levels[number] / 10
+            # Another line's sound would be as loud; a gap in a tone is heard beside it as well.
+            assert np.delete(levels, number).max() < levels[number] / 4

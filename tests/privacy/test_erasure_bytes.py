@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.needs import POSTGRES_URL, machine_environment
+from tests.needs import POSTGRES_URL, as_deployed
 
 ROOT = Path(__file__).parents[2]
 CALLS_EACH = 3
 
 
 def environment(folder: Path, url: str) -> dict[str, str]:
-    return machine_environment(
+    return as_deployed(
         VAR_DIR=str(folder),
         DATABASE_URL=url,
         DJANGO_SETTINGS_MODULE="voiceapp.settings",

@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 
 import av
@@ -26,7 +27,12 @@ from tests.providers.recorder import KINDS, pieces, recorded, speech
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
 
 SPEECH = speech()
-FILES = {kind: recorded(SPEECH, kind) for kind in KINDS}
+SAID = {name: speech(name) for name in ("hello", "yes", "appointment", "goodbye")}
+
+
+@cache
+def file_of(kind):
+    return recorded(SPEECH, kind)
 
 
 @asynccontextmanager
@@ -70,7 +76,7 @@ def likeness(pcm, other):
 @pytest.mark.parametrize("kind", KINDS)
 async def test_the_sound_of_a_file_is_what_was_said(kind):
     async with decoder() as files:
-        pcm = await files.decode(FILES[kind])
+        pcm = await files.decode(file_of(kind))
     assert abs(CALLER.ms(pcm) - CALLER.ms(SPEECH)) < 120
     assert likeness(pcm, SPEECH) > 0.9
 
@@ -86,7 +92,7 @@ async def test_whatever_the_recorder_recorded(layout, rate_hz):
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_file_whose_end_is_missing_gives_what_there_is(kind):
     """Clients say that the turn is over before their recorder's last piece."""
-    short = b"".join(pieces(FILES[kind])[:-3])
+    short = b"".join(pieces(file_of(kind))[:-3])
     async with decoder() as files:
         pcm = await files.decode(short)
     assert CALLER.ms(SPEECH) * 0.6 < CALLER.ms(pcm) < CALLER.ms(SPEECH)
@@ -94,31 +100,27 @@ async def test_a_file_whose_end_is_missing_gives_what_there_is(kind):
 
 
 async def test_many_files_at_once_are_not_mixed():
-    names = ("hello", "yes", "appointment", "goodbye")
-    said = {name: SOUNDS[name] for name in names}
+    made = {name: recorded(pcm) for name, pcm in SAID.items()}
     async with decoder(2) as files, asyncio.TaskGroup() as group:
-        tasks = {name: group.create_task(files.decode(OTHERS[name])) for name in names}
+        tasks = {name: group.create_task(files.decode(file)) for name, file in made.items()}
     for name, task in tasks.items():
-        fits = {other: likeness(task.result(), said[other]) for other in names}
+        fits = {other: likeness(task.result(), pcm) for other, pcm in SAID.items()}
         assert max(fits, key=fits.__getitem__) == name
 
 
-SOUNDS = {name: speech(name) for name in ("hello", "yes", "appointment", "goodbye")}
-OTHERS = {name: recorded(pcm) for name, pcm in SOUNDS.items()}
-
-
 async def test_a_short_file_costs_little_time():
+    file = file_of("webm")
     async with decoder() as files:
         await files.warm()
         began_s = time.monotonic()
-        await files.decode(FILES["webm"])
+        await files.decode(file)
         assert time.monotonic() - began_s < 1
 
 
 async def test_no_process_before_the_first_file_and_none_after_the_last():
     async with decoder(2) as files:
         assert files.pids == ()
-        await files.decode(FILES["ogg"])
+        await files.decode(file_of("ogg"))
         (pid,) = files.pids
         await files.close()
         assert files.pids == ()
@@ -129,12 +131,12 @@ async def test_no_process_before_the_first_file_and_none_after_the_last():
 
 # What means no good
 
-ENDLESS = recorded(bytes(CALLER.bytes(FILE_MS + 60_000)), "ogg", rate_hz=16_000, layout="mono")
-
 
 async def test_of_a_very_long_file_the_beginning_is_taken():
+    quiet = bytes(CALLER.bytes(FILE_MS + 60_000))
+    endless = recorded(quiet, "ogg", rate_hz=16_000, layout="mono")
     async with decoder() as files:
-        pcm = await files.decode(ENDLESS)
+        pcm = await files.decode(endless)
     assert CALLER.ms(pcm) == FILE_MS
 
 
@@ -165,45 +167,43 @@ def crowd(streams):
     return file.getvalue()
 
 
-NO_SOUND = {
-    "nothing": b"",
-    "noise": random.Random(1).randbytes(5_000),
-    "playlist": b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n",
-    "list": b"ffconcat version 1.0\nfile /etc/passwd\n",
-    "text": b"<html>" * 100,
-    "wav": b"RIFF\xff\xff\xff\xffWAVEfmt ",
-    "webm-head": FILES["webm"][:40],
-    "webm-and-noise": b"\x1a\x45\xdf\xa3" + random.Random(2).randbytes(5_000),
-    "webm-of-any-length": b"\x1a\x45\xdf\xa3\x01\xff\xff\xff\xff\xff\xff\xff" * 50,
-    "ogg-and-noise": b"OggS" + random.Random(3).randbytes(5_000),
-    "ogg-pages-without-end": b"OggS\0\2".ljust(26, b"\0") + b"\xff" * 256,
-    "mp4-and-noise": b"\0\0\0\x1cftyp" + random.Random(4).randbytes(5_000),
-    "mp4-of-any-length": b"\0\0\0\x1cftypisom".ljust(28, b"\0") + b"\xff\xff\xff\xffmoov" * 50,
-    "mp4-in-mp4": b"\0\0\0\x1cftypisom".ljust(28, b"\0")
-    + b"\x7f\xff\xff\xffmoov\x7f\xff\xff\xfetrak" * 500,
-    "mp4-without-index": FILES["mp4"][:40] + b"\0\0\x10\0mdat".ljust(4_096, b"\1"),
-    "video": video(with_sound=False),
-    "crowd": crowd(300),
-}
+def without_sound():
+    return {
+        "nothing": b"",
+        "noise": random.Random(1).randbytes(5_000),
+        "playlist": b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n",
+        "list": b"ffconcat version 1.0\nfile /etc/passwd\n",
+        "text": b"<html>" * 100,
+        "wav": b"RIFF\xff\xff\xff\xffWAVEfmt ",
+        "webm-head": file_of("webm")[:40],
+        "webm-and-noise": b"\x1a\x45\xdf\xa3" + random.Random(2).randbytes(5_000),
+        "webm-of-any-length": b"\x1a\x45\xdf\xa3\x01\xff\xff\xff\xff\xff\xff\xff" * 50,
+        "ogg-and-noise": b"OggS" + random.Random(3).randbytes(5_000),
+        "ogg-pages-without-end": b"OggS\0\2".ljust(26, b"\0") + b"\xff" * 256,
+        "mp4-and-noise": b"\0\0\0\x1cftyp" + random.Random(4).randbytes(5_000),
+        "mp4-of-any-length": b"\0\0\0\x1cftypisom".ljust(28, b"\0") + b"\xff\xff\xff\xffmoov" * 50,
+        "mp4-in-mp4": b"\0\0\0\x1cftypisom".ljust(28, b"\0")
+        + b"\x7f\xff\xff\xffmoov\x7f\xff\xff\xfetrak" * 500,
+        "mp4-without-index": file_of("mp4")[:40] + b"\0\0\x10\0mdat".ljust(4_096, b"\1"),
+        "video": video(with_sound=False),
+        "crowd": crowd(300),
+    }
 
 
 async def test_files_without_sound_are_refused_and_the_worker_lives_on():
     async with decoder() as files:
         await files.warm()
         pids = files.pids
-        for name, data in NO_SOUND.items():
+        for name, data in without_sound().items():
             assert await refused(files, data) is ProviderFault.INVALID, name
         assert files.pids == pids
         assert files.status.deaths == 0
-        assert likeness(await files.decode(FILES["webm"]), SPEECH) > 0.9
-
-
-VIDEO = video(with_sound=True)
+        assert likeness(await files.decode(file_of("webm")), SPEECH) > 0.9
 
 
 async def test_of_a_video_the_sound_is_taken():
     async with decoder() as files:
-        assert 900 < CALLER.ms(await files.decode(VIDEO)) < 1_100
+        assert 900 < CALLER.ms(await files.decode(video(with_sound=True))) < 1_100
 
 
 def damaged(data, seed):
@@ -231,20 +231,20 @@ async def test_damaged_files_give_something_or_are_refused(kind):
     async with decoder(2) as files:
         for seed in range(120):
             try:
-                pcm = await files.decode(damaged(FILES[kind], seed))
+                pcm = await files.decode(damaged(file_of(kind), seed))
             except ProviderError as error:
                 faults.add(error.kind)
             else:
                 gave += bool(pcm)
                 assert len(pcm) % 2 == 0
-        assert likeness(await files.decode(FILES[kind]), SPEECH) > 0.9
+        assert likeness(await files.decode(file_of(kind)), SPEECH) > 0.9
     assert gave > 20
     assert faults <= {ProviderFault.INVALID, ProviderFault.CRASHED}
 
 
 async def test_the_longest_file_is_taken_and_no_longer_one():
     async with decoder() as files:
-        long = FILES["ogg"] + bytes(FILE_BYTES)
+        long = file_of("ogg") + bytes(FILE_BYTES)
         assert likeness(await files.decode(long), SPEECH) > 0.9
 
 
@@ -257,7 +257,7 @@ async def test_a_worker_that_is_killed_is_replaced():
         (first,) = files.pids
         os.kill(first, signal.SIGSTOP)
         async with asyncio.TaskGroup() as group:
-            task = group.create_task(files.decode(FILES["webm"]))
+            task = group.create_task(files.decode(file_of("webm")))
             await asyncio.sleep(0)
             os.kill(first, signal.SIGKILL)
         assert likeness(task.result(), SPEECH) > 0.9
@@ -268,20 +268,20 @@ async def test_a_worker_that_wants_all_memory_does_not_get_it():
     async with bad_decoder("hungry") as files:
         assert await refused(files, b"all of it") is ProviderFault.INVALID
         assert files.status.deaths == 0
-        assert likeness(await files.decode(FILES["webm"]), SPEECH) > 0.9
+        assert likeness(await files.decode(file_of("webm")), SPEECH) > 0.9
 
 
 async def test_a_worker_that_never_ends_is_ended():
     async with bad_decoder("endless", limit_ms=500) as files:
         await files.warm()
         began_s = time.monotonic()
-        assert await refused(files, FILES["webm"]) is ProviderFault.TIMEOUT
+        assert await refused(files, file_of("webm")) is ProviderFault.TIMEOUT
         assert 0.4 < time.monotonic() - began_s < 5
 
 
 async def test_a_file_that_kills_every_worker_is_given_up():
     async with bad_decoder("thorough") as files:
-        assert await refused(files, FILES["webm"]) is ProviderFault.CRASHED
+        assert await refused(files, file_of("webm")) is ProviderFault.CRASHED
         assert files.status.deaths == 2
 
 
@@ -311,9 +311,9 @@ async def test_too_many_files_at_once_are_refused():
         await files.warm()
         os.kill(files.pids[0], signal.SIGSTOP)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(files.decode(FILES["webm"])) for _ in range(5)]
+            tasks = [group.create_task(files.decode(file_of("webm"))) for _ in range(5)]
             while files.status.waiting < 4:  # noqa: ASYNC110 - the tasks only have to begin
                 await asyncio.sleep(0)
-            assert await refused(files, FILES["webm"]) is ProviderFault.BUSY
+            assert await refused(files, file_of("webm")) is ProviderFault.BUSY
             os.kill(files.pids[0], signal.SIGCONT)
         assert all(task.result() for task in tasks)

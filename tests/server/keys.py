@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.needs import machine_environment
+from tests.needs import as_deployed
 from tests.servers import ROOT, RealServer
 
 
@@ -12,7 +12,7 @@ def api_key(server: RealServer) -> str:
     done = subprocess.run(
         [sys.executable, str(ROOT / "manage.py"), "api_key", "create", "Tests"],
         cwd=ROOT,
-        env=machine_environment(VAR_DIR=str(server.var_dir), NO_BOOTSTRAP="1"),
+        env=as_deployed(VAR_DIR=str(server.var_dir), NO_BOOTSTRAP="1"),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.needs import machine_environment
+from tests.needs import as_deployed
 from tests.servers import ROOT
 
 PATIENCE_S = 60
@@ -79,6 +79,4 @@ def addresses(openai: str = "", elevenlabs: str = "", key: str = "test-key") -> 
 
 
 def _environment(var_dir: Path, changes: dict[str, str]) -> dict[str, str]:
-    return machine_environment(
-        VAR_DIR=str(var_dir), NO_BOOTSTRAP="1", PYTHONUNBUFFERED="1", **changes
-    )
+    return as_deployed(VAR_DIR=str(var_dir), NO_BOOTSTRAP="1", PYTHONUNBUFFERED="1", **changes)

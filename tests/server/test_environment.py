@@ -12,7 +12,7 @@ from django.test import RequestFactory, override_settings
 from django.views.debug import technical_500_response
 
 from calls.conf import CallsSettings, calls_settings
-from tests.needs import machine_environment
+from tests.needs import as_deployed
 from tests.servers import ROOT
 from voiceapp import environment
 from voiceapp.keys import kept_secret
@@ -119,7 +119,7 @@ def _fails(bearer: str, read: CallsSettings) -> None:
 def manage(*words: str, **environment: str) -> str:
     done = subprocess.run(
         [sys.executable, str(ROOT / "manage.py"), *words],
-        env=machine_environment(NO_BOOTSTRAP="1", **environment),
+        env=as_deployed(NO_BOOTSTRAP="1", **environment),
         capture_output=True,
         text=True,
         timeout=60,

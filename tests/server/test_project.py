@@ -14,7 +14,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.needs import machine_environment
+from tests.needs import as_deployed
 from tests.servers import ROOT, RealServer
 
 
@@ -146,7 +146,7 @@ def manage(*words, **environment):
     return subprocess.run(
         [sys.executable, "manage.py", *words],
         cwd=ROOT,
-        env=machine_environment(NO_BOOTSTRAP="1", **environment),
+        env=as_deployed(NO_BOOTSTRAP="1", **environment),
         capture_output=True,
         text=True,
         timeout=50,
@@ -177,7 +177,7 @@ def test_a_full_disk_is_said_in_one_line(tmp_path):
         f"mount -t tmpfs -o size=200k none '{tmp_path}' && cd '{ROOT}' && "
         f"'{sys.executable}' manage.py up --port 0"
     )
-    environment = machine_environment(NO_BOOTSTRAP="1", VAR_DIR=str(tmp_path))
+    environment = as_deployed(NO_BOOTSTRAP="1", VAR_DIR=str(tmp_path))
     said = subprocess.run(
         ["unshare", "--mount", "--map-root-user", "sh", "-c", script],
         env=environment,

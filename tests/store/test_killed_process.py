@@ -24,7 +24,7 @@ class Place:
     def __init__(self, folder: Path):
         self.folder = folder
         self.database = folder / "db.sqlite3"
-        self.environment = needs.machine_environment(
+        self.environment = needs.as_deployed(
             VAR_DIR=str(folder),
             DATABASE_URL=f"sqlite:///{self.database}",
             DJANGO_SETTINGS_MODULE="voiceapp.settings",

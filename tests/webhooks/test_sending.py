@@ -262,7 +262,7 @@ async def test_a_worker_killed_before_it_could_note_it_sends_the_same_again(rece
         pytest.skip("the other process is given a file")
     hook = await made(webhook, "/hang")
     await made(happen)
-    environment = needs.machine_environment(
+    environment = needs.as_deployed(
         DJANGO_SETTINGS_MODULE="voiceapp.settings",
         DATABASE_URL=f"sqlite:///{connection.settings_dict['NAME']}",
         SECRET_KEY=project.SECRET_KEY,
