@@ -20,6 +20,7 @@ from xdist.scheduler import LoadScopeScheduling as Scheduler
 
 from tests import needs
 from tests.servers import ROOT, Installation, RealServer
+from tests.starved import Figures
 
 _PLAIN_STATIC_FILES = "django.contrib.staticfiles.storage.StaticFilesStorage"
 
@@ -195,8 +196,12 @@ class _ByFile(Scheduler):
         return sum(not node.shutting_down for node in self.nodes)
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "browser" if _has_browser(file) else file
+        return _scope(nodeid)
+
+
+def _scope(nodeid: str) -> str:
+    file = nodeid.partition("::")[0]
+    return "browser" if _has_browser(file) else file
 
 
 def _processors() -> int:
@@ -216,6 +221,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if live:
         config.hook.pytest_deselected(items=live)
         items[:] = [item for item in items if item not in live]
+    for item in items:
+        if _looks_at_the_clock(_scope(item.nodeid)):
+            _may_be_repeated(item)
+
+
+REPEATS = 2
+
+
+def _may_be_repeated(item: pytest.Item) -> None:
+    """Repeat it where it fails while the machine lacks processors; the summary counts that."""
+    timeout = item.get_closest_marker("timeout")
+    limit_s = timeout.args[0] if timeout else float(item.config.getini("timeout"))
+    item.add_marker(pytest.mark.timeout(limit_s * (1 + REPEATS)), append=False)
+    item.add_marker(pytest.mark.flaky(reruns=REPEATS, condition=_was_starved))
+
+
+_begun = Figures.now()
+
+
+def _was_starved() -> bool:
+    return _begun.starved_since()
 
 
 def pytest_collection_finish() -> None:
@@ -225,6 +251,8 @@ def pytest_collection_finish() -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test that the machine cannot run; where nothing may be missing, fail it."""
+    global _begun
+    _begun = Figures.now()
     for name in needs.NEEDS:
         remedy = needs.missing(name) if item.get_closest_marker(name) else None
         if remedy and needs.INSISTS:

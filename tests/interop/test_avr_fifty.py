@@ -30,7 +30,7 @@ OTHERS_HZ = 200
 """Of whatever else the agent says."""
 LEVEL = 2_000
 APART_S = 0.6
-TRIES = 4
+TRIES = 8
 LATE = "The voice took too long."
 """To be had on a busy machine: then the number is pressed once more."""
 
