@@ -198,9 +198,9 @@ async def test_each_line_carries_its_own_agents_sound(cores, on_record):
         resampler = Resampler(RATE_HZ, CALLER.rate_hz)
         played = resampler.feed(bytes(core.played[core.before_bytes :]))
         _, items, (_, agent) = on_record[number]
-        answer = items[-1]
-        begun, ended = (CALLER.samples(answer[edge]) for edge in ("started_ms", "ended_ms"))
-        for sound in (np.frombuffer(played, "<i2").astype(float), agent[begun:ended]):
+        # Fifty voices on a busy machine have gaps, and are over later than they are long.
+        begun = CALLER.samples(items[-1]["started_ms"])
+        for sound in (np.frombuffer(played, "<i2").astype(float), agent[begun:]):
             levels = levels_of(sound)
             assert int(np.argmax(levels)) == number
             # Another line's sound would be as loud; a gap in a tone is heard beside it as well.
