@@ -245,7 +245,10 @@ async def test_a_socket_that_the_library_has_left_is_closed_once(monkeypatch, wa
         if way == "gone":
             await receive()
 
-    monkeypatch.setattr(routing.socketio, "application", lambda: application)
+    async def loaded():
+        return application
+
+    monkeypatch.setattr(routing.socketio_entry, "application", loaded)
     heard = iter([{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1006}])
     sent = []
 
