@@ -183,8 +183,10 @@ async def test_each_call_hears_its_own_line_only(on_record):
 
 
 def levels_of(sound):
-    """How loud each number's tone is in a sound of 16 kHz."""
+    """How loud each number's tone is in a sound of 16 kHz, from its first sample to its last."""
     window = CALLER.samples(200)
+    loud = np.flatnonzero(sound)
+    sound = sound[loud[0] : loud[-1] + 1] if loud.size else sound
     middle = sound[len(sound) // 10 : -len(sound) // 10]
     blocks = middle[: len(middle) // window * window].reshape(-1, window) * np.hanning(window)
     spectrum = np.abs(np.fft.rfft(blocks, axis=1)).mean(axis=0)
